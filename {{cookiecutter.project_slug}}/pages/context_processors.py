@@ -1,0 +1,6 @@
+from django.conf import settings
+
+
+def site(request):
+    """Give every template `site.name` and `site.description` from settings.SITE."""
+    return {"site": settings.SITE}

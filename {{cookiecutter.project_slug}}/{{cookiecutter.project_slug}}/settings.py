@@ -1,0 +1,211 @@
+"""
+Settings of {{ cookiecutter.project_slug }}, read from top to bottom.
+
+What differs between machines comes from the environment or, in development,
+from the file .env; .env.example explains every variable. Nothing set means
+production: DEBUG is off and no secret has a fallback.
+
+Each setting: https://docs.djangoproject.com/en/6.1/ref/settings/
+"""
+
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+from django.utils.csp import CSP
+from environs import Env, EnvError, validate
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+# The environment
+# https://12factor.net/config
+
+env = Env()
+env.read_env(BASE_DIR / ".env", recurse=False)
+
+try:
+    DEBUG = env.bool("DEBUG", False)
+    SECRET_KEY = env.str("SECRET_KEY", validate=validate.Length(min=50))
+    ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", [])
+    CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [])
+    DATABASE = env.dj_db_url(
+        "DATABASE_URL", f"sqlite:///{quote(str(BASE_DIR / 'db.sqlite3'))}"
+    )
+    LIVE_RELOAD = env.bool("LIVE_RELOAD", False) and DEBUG
+except EnvError as error:
+    # One sentence, where an exception would print a page about this file.
+    sys.exit(
+        f"{str(error).rstrip('.')}. Set it in the environment or in the file .env: "
+        "`python scripts/bootstrap.py` makes one, .env.example explains it."
+    )
+
+
+# The site, as its pages name it
+
+SITE = {
+    "name": "{{ cookiecutter.__project_name_quoted }}",
+    "description": "{{ cookiecutter.__description_quoted }}",
+}
+
+
+# What a request meets on its way in, top to bottom, and on its way out
+# https://docs.djangoproject.com/en/6.1/ref/middleware/#middleware-ordering
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "{{ cookiecutter.project_slug }}.urls"
+
+INSTALLED_APPS = [
+    "accounts",
+    "pages",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    # Before staticfiles, so that runserver leaves static files to it as well.
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+]
+
+if LIVE_RELOAD:
+    INSTALLED_APPS += ["django_browser_reload"]
+    MIDDLEWARE += ["django_browser_reload.middleware.BrowserReloadMiddleware"]
+
+
+# Templates
+# https://docs.djangoproject.com/en/6.1/topics/templates/
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.csp",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "pages.context_processors.site",
+            ],
+            "loaders": [
+                "django.template.loaders.filesystem.Loader",
+                "django.template.loaders.app_directories.Loader",
+            ],
+        },
+    },
+]
+
+if not DEBUG:
+    # Django would cache in development too, where uvicorn, unlike runserver,
+    # does not tell it that a template was saved.
+    TEMPLATES[0]["OPTIONS"]["loaders"] = [
+        ("django.template.loaders.cached.Loader", TEMPLATES[0]["OPTIONS"]["loaders"])
+    ]
+
+
+# Database
+# https://docs.djangoproject.com/en/6.1/ref/databases/
+
+DATABASES = {"default": DATABASE}
+
+if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
+    # Readers beside a writer, and writers that wait their turn instead of failing
+    # with "database is locked": https://www.sqlite.org/wal.html
+    DATABASE["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 5,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+
+# People and their passwords
+# https://docs.djangoproject.com/en/6.1/topics/auth/
+
+AUTH_USER_MODEL = "accounts.User"
+
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+
+# Language and time
+# https://docs.djangoproject.com/en/6.1/topics/i18n/
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+
+
+# Static files: style sheets, scripts, images
+# https://docs.djangoproject.com/en/6.1/howto/static-files/
+# https://whitenoise.readthedocs.io/
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": (
+            "django.contrib.staticfiles.storage.StaticFilesStorage"
+            if DEBUG
+            else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        )
+    },
+}
+
+
+# Security
+# https://docs.djangoproject.com/en/6.1/topics/security/
+
+# Only this site's own files run and style its pages, and a <style> or <script> in
+# a page needs the nonce: https://docs.djangoproject.com/en/6.1/howto/csp/
+SECURE_CSP = {
+    "default-src": [CSP.SELF],
+    "script-src": [CSP.SELF, CSP.NONCE],
+    "style-src": [CSP.SELF, CSP.NONCE],
+    "img-src": [CSP.SELF, "data:"],
+    "object-src": [CSP.NONE],
+    "base-uri": [CSP.NONE],
+    "form-action": [CSP.SELF],
+    "frame-ancestors": [CSP.NONE],
+}
+X_FRAME_OPTIONS = "DENY"
+
+if not DEBUG:
+    # The proxy in front ends TLS, and says so in this header:
+    # https://docs.djangoproject.com/en/6.1/ref/settings/#secure-proxy-ssl-header
+    SECURE_SSL_REDIRECT = True
+    SECURE_REDIRECT_EXEMPT = [r"^livez$"]
+    SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
+    SESSION_COOKIE_NAME = "__Host-sessionid"
+    CSRF_COOKIE_NAME = "__Host-csrftoken"

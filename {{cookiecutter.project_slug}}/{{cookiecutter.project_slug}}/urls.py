@@ -1,0 +1,15 @@
+"""Which address is answered by what: https://docs.djangoproject.com/en/6.1/topics/http/urls/"""
+
+from django.conf import settings
+from django.contrib import admin
+from django.urls import include, path
+
+admin.site.site_header = admin.site.site_title = settings.SITE["name"]
+
+urlpatterns = [
+    path("", include("pages.urls")),
+    path("admin/", admin.site.urls),
+]
+
+if settings.LIVE_RELOAD:
+    urlpatterns += [path("__reload__/", include("django_browser_reload.urls"))]
