@@ -1,0 +1,114 @@
+"""Fixtures: projects baked once per set of answers and run, and what runs them."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from helpers import Server, python_of
+
+TEMPLATE = Path(__file__).resolve().parent.parent
+
+# Set by a developer's own shell or project, they would leak into the baked one.
+LEAKS = (
+    "DEBUG",
+    "SECRET_KEY",
+    "ALLOWED_HOSTS",
+    "CSRF_TRUSTED_ORIGINS",
+    "DATABASE_URL",
+    "LIVE_RELOAD",
+    "DJANGO_SETTINGS_MODULE",
+    "DJANGO_STARTER_SKIP_BOOTSTRAP",
+    "VIRTUAL_ENV",
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def neutral_environment(tmp_path_factory):
+    """Make every test start from the same environment, with a git identity."""
+    gitconfig = tmp_path_factory.mktemp("git") / "config"
+    gitconfig.write_text("[user]\n\tname = Ada Lovelace\n\temail = ada@example.com\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GIT_CONFIG_GLOBAL", str(gitconfig))
+        patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+        # Output read through a pipe should come as it is printed.
+        patch.setenv("PYTHONUNBUFFERED", "1")
+        for name in LEAKS:
+            patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory):
+    """Return a folder that all workers of this run have in common."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(scope="session")
+def bake(cookies_session, shared_folder):
+    """Return a function that bakes a project, once per answers and run.
+
+    `bake(bootstrap=False, **answers)` returns the project's path. With
+    `bootstrap`, the hook also makes its environment and database; without, it is
+    the files alone. What it returns is shared: `workspace` gives a copy to change.
+    """
+
+    def bake(bootstrap=False, **answers):
+        key = json.dumps([bootstrap, answers], sort_keys=True)
+        record = shared_folder / "bakes.json"
+        with FileLock(shared_folder / "bakes.lock"):
+            bakes = json.loads(record.read_text("utf-8")) if record.exists() else {}
+            if key not in bakes:
+                with pytest.MonkeyPatch.context() as patch:
+                    if not bootstrap:
+                        patch.setenv("DJANGO_STARTER_SKIP_BOOTSTRAP", "1")
+                    result = cookies_session.bake(extra_context=answers)
+                assert result.exception is None, result.exception
+                bakes[key] = str(result.project_path)
+                record.write_text(json.dumps(bakes), "utf-8")
+        return Path(bakes[key])
+
+    return bake
+
+
+@pytest.fixture(scope="session")
+def project(bake):
+    """Return the default project, ready to run. It is shared: change nothing."""
+    path = bake(bootstrap=True)
+    assert python_of(path).exists(), "The hook left no .venv; run the hook by hand."
+    return path
+
+
+@pytest.fixture
+def workspace(project, tmp_path):
+    """Return a copy of the default project that a test may change as it likes.
+
+    Its .venv is the shared one: a test that installs packages needs its own.
+    """
+    copy = tmp_path / project.name
+    shutil.copytree(project, copy, ignore=shutil.ignore_patterns(".venv"))
+    (copy / ".venv").symlink_to(project / ".venv", target_is_directory=True)
+    return copy
+
+
+@pytest.fixture
+def serve():
+    """Return a function that starts a server, to be stopped when the test ends.
+
+    `serve(command, cwd, env=None, url=None)` returns the running Server.
+    """
+    running = []
+
+    def serve(command, cwd, env=None, url=None):
+        server = Server(command, cwd, {**os.environ, **(env or {})})
+        running.append(server)
+        if url:
+            server.wait_until_it_answers(url)
+        return server
+
+    yield serve
+    for server in running:
+        server.stop()

@@ -1,0 +1,156 @@
+"""The generated project, judged by its own tools and by what a newcomer types."""
+
+import os
+import re
+import subprocess
+
+import pytest
+from helpers import fetch, free_port, python_of
+
+PRODUCTION = {
+    "DEBUG": "false",
+    "SECRET_KEY": "fL2xq9Zt-" * 8,
+    "ALLOWED_HOSTS": "example.com",
+}
+
+
+def run(project, *command, env=None):
+    """Run Python in a project's environment; return status and all it printed."""
+    result = subprocess.run(
+        [python_of(project), *command],
+        cwd=project,
+        env={**os.environ, **(env or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        check=False,
+    )
+    return result.returncode, result.stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "-m pytest -p no:cacheprovider",
+        "-m ruff check --no-cache",
+        "-m ruff format --check --no-cache",
+        "manage.py check",
+        "manage.py makemigrations --check",
+        "manage.py migrate --check",
+        "manage.py collectstatic --dry-run --no-input",
+    ],
+)
+def test_project_passes_its_own_tools(project, command):
+    status, output = run(project, *command.split())
+
+    assert status == 0, output
+
+
+def test_deployment_checks_are_clean_in_production(project):
+    command = "manage.py check --deploy --fail-level WARNING"
+
+    status, output = run(project, *command.split(), env=PRODUCTION)
+
+    assert status == 0, output
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("SECRET_KEY", ""),
+        ("SECRET_KEY", "short"),
+        ("DEBUG", "perhaps"),
+        ("DATABASE_URL", "mysql//nowhere"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_one_sentence(project, variable, value):
+    status, output = run(project, "manage.py", "check", env={variable: value})
+
+    assert status == 1
+    assert f'"{variable}"' in output
+    assert "bootstrap.py" in output
+    assert len(output.splitlines()) == 1
+
+
+def test_without_any_configuration_it_does_not_start(workspace):
+    (workspace / ".env").unlink()
+
+    status, output = run(workspace, "manage.py", "check")
+
+    assert status == 1
+    assert output.startswith('Environment variable "SECRET_KEY" not set.')
+
+
+def assert_home_and_admin_are_styled(address):
+    for path in ("/", "/admin/"):
+        status, _, page = fetch(address + path)
+        assert status == 200
+        sheets = re.findall(r'rel="stylesheet" href="([^"]+)"', page)
+        assert sheets, page
+        for sheet in sheets:
+            status, headers, text = fetch(address + sheet)
+            assert status == 200
+            assert headers.get_content_type() == "text/css"
+            assert "{" in text
+
+
+SERVERS = {
+    "runserver": "python manage.py runserver {port}",
+    "uvicorn": "uvicorn {slug}.asgi:application --reload --port {port}",
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="types what POSIX shells take")
+@pytest.mark.parametrize("name", SERVERS)
+def test_admin_has_its_css_as_soon_as_the_environment_is_active(project, serve, name):
+    port = free_port()
+    command = SERVERS[name].format(slug=project.name, port=port)
+
+    server = serve(
+        ["bash", "-c", f"source .venv/bin/activate && exec {command}"],
+        cwd=project,
+        url=f"http://127.0.0.1:{port}/livez",
+    )
+
+    assert_home_and_admin_are_styled(f"http://127.0.0.1:{port}")
+    assert "lifespan" not in server.output.lower()
+    assert "StreamingHttpResponse" not in server.output
+    assert "Traceback" not in server.output
+
+
+def uvicorn(project, port):
+    application = f"{project.name}.asgi:application"
+    return [python_of(project), "-m", "uvicorn", application, "--port", str(port)]
+
+
+def test_a_saved_template_shows_on_the_next_request_under_uvicorn(workspace, serve):
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    serve(
+        uvicorn(workspace, port),
+        cwd=workspace,
+        url=f"{address}/livez",
+    )
+    assert "Good evening" not in fetch(address)[2]
+
+    template = workspace / "templates" / "pages" / "home.html"
+    template.write_text(template.read_text("utf-8").replace("Welcome", "Good evening"))
+
+    assert "Good evening" in fetch(address)[2]
+
+
+def test_a_saved_python_file_is_served_anew_by_uvicorn(workspace, serve):
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    server = serve(
+        [*uvicorn(workspace, port), "--reload"],
+        cwd=workspace,
+        url=f"{address}/livez",
+    )
+
+    views = workspace / "pages" / "views.py"
+    views.write_text(views.read_text("utf-8").replace('"ok"', '"still ok"'), "utf-8")
+    server.wait_for_output("Reloading")
+    server.wait_until_it_answers(address)
+
+    assert fetch(f"{address}/livez")[2] == "still ok"

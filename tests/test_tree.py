@@ -1,0 +1,94 @@
+"""The template's tree as source, and the tree that comes out of it."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+TEMPLATE = Path(__file__).resolve().parent.parent
+TREE = TEMPLATE / "{{cookiecutter.project_slug}}"
+
+# What ends up in a generated project, or is read to make one.
+SOURCES = sorted(
+    path
+    for folder in (TREE, TEMPLATE / "hooks")
+    for path in folder.rglob("*")
+    if path.is_file() and not {"__pycache__", ".ruff_cache"} & set(path.parts)
+)
+
+
+def sources(*endings):
+    return [
+        pytest.param(path, id=path.relative_to(TEMPLATE).as_posix())
+        for path in SOURCES
+        if path.name.endswith(endings)
+    ]
+
+
+@pytest.mark.parametrize("path", sources(".py"))
+def test_python_parses_before_it_is_rendered(path):
+    ast.parse(path.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("path", sources(".toml"))
+def test_toml_loads_before_it_is_rendered(path):
+    tomllib.loads(path.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=" ".join)
+def test_ruff_accepts_the_template_as_it_stands(command):
+    subprocess.run(
+        [sys.executable, "-m", "ruff", *command, "--no-cache", "."],
+        cwd=TEMPLATE,
+        check=True,
+    )
+
+
+@pytest.mark.parametrize("path", sources(""))
+def test_no_source_needs_a_raw_block(path):
+    assert not re.search(r"{%-?\s*raw", path.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("path", sources(""))
+def test_no_name_is_reserved_on_windows(path):
+    for part in path.relative_to(TEMPLATE).parts:
+        assert not re.search(r'[<>:"|?*\\]|[. ]$', part)
+        assert not re.fullmatch(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?", part)
+
+
+def test_every_pattern_that_is_copied_unrendered_matches_a_file():
+    patterns = json.loads((TEMPLATE / "cookiecutter.json").read_text("utf-8"))[
+        "_copy_without_render"
+    ]
+    names = [path.relative_to(TEMPLATE) for path in SOURCES]
+    for pattern in patterns:
+        if "cache" not in pattern:
+            assert any(name.match(pattern) for name in names), pattern
+
+
+def test_nothing_of_the_template_is_left_in_a_project(bake):
+    for path in bake().rglob("*"):
+        if path.is_file() and ".git" not in path.parts:
+            text = path.read_text("utf-8")
+            assert "cookiecutter" not in text.lower(), path
+            assert "#:" not in text, path
+            if path.suffix not in {".html", ".md"}:
+                assert "{{" not in text, path
+                assert "{%" not in text, path
+
+
+def test_a_project_stays_small(bake):
+    files = [
+        path
+        for path in bake().rglob("*")
+        if path.is_file() and ".git" not in path.relative_to(bake()).parts
+    ]
+    lines = sum(len(path.read_text("utf-8").splitlines()) for path in files)
+
+    assert len(files) <= 50
+    assert lines <= 1600
