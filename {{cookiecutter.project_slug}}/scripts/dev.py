@@ -9,7 +9,7 @@ import contextlib
 import copy
 import errno
 import functools
-import importlib
+import importlib.util
 import logging
 import os
 import signal
@@ -182,13 +182,17 @@ def serve(config, sockets):
 
 def load_application():
     """Return the checked project, or a page that says what is wrong with it."""
+    from django.core.management import CommandError
+
     try:
         application = importlib.import_module(f"{PROJECT}.asgi").application
         check_project()
     except (Exception, SystemExit) as error:
-        message = getattr(error, "returncode", None) and str(error)
-        message = message or traceback.format_exc()
-        print(message, file=sys.stderr)
+        explained = isinstance(error, (CommandError, SystemExit))
+        message = str(error) if explained else traceback.format_exc()
+        print(f"{message}\n\nMend it and save: the site comes back.", file=sys.stderr)
+        # The page asks again every second, and that is not worth a line each.
+        logging.getLogger("uvicorn.access").disabled = True
         return functools.partial(show, message)
     threading.Thread(target=announce_changes, daemon=True).start()
     return application
