@@ -1,15 +1,15 @@
 """Run the site while you work on it: python scripts/dev.py [--port 8001] [--open].
 
-A saved Python file or .env restarts the server, a saved template or static file
+A saved Python file or .env restarts the server; a saved template or static file
 refreshes the open page. The server is uvicorn, as in production.
 """
 
 import argparse
 import contextlib
-import copy
 import errno
 import functools
 import importlib.util
+import ipaddress
 import logging
 import os
 import signal
@@ -22,28 +22,31 @@ import webbrowser
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PROJECT = "{{ cookiecutter.project_slug }}"
 
-# Folders that others fill, beside the hidden ones: nobody edits a file in there.
-UNWATCHED = {"__pycache__", "media", "node_modules", "staticfiles"}
+# Folders that programs fill. They are not watched, nor are the hidden ones.
+FILLED = {"__pycache__", "media", "node_modules", "staticfiles"}
 
 if __name__ == "__mp_main__" and os.name == "posix":
-    # Ctrl-C reaches the server's process too, and here, before it is up, would
-    # print a traceback. The process that started it stops it.
+    # Ctrl-C reaches the server's process as well; before it is up, that would print
+    # a traceback. The process that started it stops it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def main():
-    options = parse_arguments()
-    enter_environment()
-    os.chdir(ROOT)
-    sys.path[0] = str(ROOT)
-    # Read by settings.py: the open page is refreshed when we run the server.
-    os.environ.setdefault("LIVE_RELOAD", "true")
-    listener = listen(options.host, options.port, options.strict_port)
+    parser = argparse.ArgumentParser(description="Run the site while you work on it.")
+    parser.add_argument("--host", default="127.0.0.1", help="127.0.0.1 unless given")
+    parser.add_argument("--port", type=int, default=8000, help="8000 unless given")
+    parser.add_argument(
+        "--strict-port", action="store_true", help="stop if the port is taken"
+    )
+    parser.add_argument("--open", action="store_true", help="open it in the browser")
+    options = parser.parse_args()
 
+    enter_environment()
+    listener = listen(options.host, options.port, options.strict_port)
     host, port = listener.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    if ipaddress.ip_address(host).is_unspecified:
+        host = "localhost"
     url = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
     print(f"\n  Site   {url}\n  Admin  {url}admin/\n\nCtrl-C stops it.\n", flush=True)
     if options.open:
@@ -52,34 +55,23 @@ def main():
     supervise(listener)
 
 
-def parse_arguments():
-    parser = argparse.ArgumentParser(description="Run the site while you work on it.")
-    parser.add_argument("--port", type=int, default=8000, help="8000 unless given")
-    parser.add_argument("--host", default="127.0.0.1", help="127.0.0.1 unless given")
-    parser.add_argument("--open", action="store_true", help="open it in the browser")
-    parser.add_argument(
-        "--strict-port", action="store_true", help="stop when the port is taken"
-    )
-    return parser.parse_args()
-
-
 def enter_environment():
-    """Continue in the Python of .venv, so that nobody has to activate it."""
+    """Go on in the Python of .venv, so that nobody has to activate it."""
     venv = ROOT / ".venv"
     python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if not ((venv / "pyvenv.cfg").exists() and python.exists()):
+    if not (python.exists() and (venv / "pyvenv.cfg").exists()):
         sys.exit("There is no .venv yet: `python scripts/bootstrap.py` makes it.")
-    if not ((ROOT / ".env").exists() or "SECRET_KEY" in os.environ):
-        sys.exit("There is no .env yet: `python scripts/bootstrap.py` makes it.")
     if Path(sys.prefix).resolve() != venv.resolve():
         command = [str(python), str(Path(__file__).resolve()), *sys.argv[1:]]
         if os.name != "nt":
-            os.execv(command[0], command)  # noqa: S606
-        # Windows has no exec: wait, and leave Ctrl-C to the one we wait for.
+            os.execv(command[0], command)
+        # Windows has no exec: wait, and leave Ctrl-C to the one waited for.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         sys.exit(subprocess.call(command))
     if not importlib.util.find_spec("uvicorn"):
         sys.exit("The .venv is not complete: `python scripts/bootstrap.py` mends it.")
+    os.chdir(ROOT)
+    sys.path[0] = str(ROOT)
 
 
 def listen(host, port, strict=False):
@@ -91,8 +83,8 @@ def listen(host, port, strict=False):
     for candidate in range(port, last + 1):
         try:
             with socket.socket(family) as probe:
-                # Windows and macOS let us take the port of somebody who listens on
-                # every address; then the browser might reach either of us.
+                # macOS and Windows would share the port with somebody who listens
+                # on every address, and the browser might reach either of us.
                 if os.name == "posix":
                     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(("", candidate))
@@ -113,13 +105,13 @@ def listen(host, port, strict=False):
 
 
 def supervise(listener):
-    """Run the server in a process of its own, and anew when a source is saved."""
-    from uvicorn.config import LOGGING_CONFIG, Config
+    """Run the server in a process of its own, and anew when a source was saved."""
+    from uvicorn import Config
     from uvicorn.supervisors.basereload import BaseReload
 
     class Reload(BaseReload):
-        # Not uvicorn's ChangeReload: that watches .venv too, which takes longer to
-        # set up than the site takes to start.
+        # uvicorn's ChangeReload watches .venv too: slow to set up, or out of reach
+        # where the system allows fewer watches.
         sources = find_sources()
 
         def should_restart(self):
@@ -127,93 +119,95 @@ def supervise(listener):
             before, self.sources = self.sources, find_sources()
             return sorted({path for path, _ in before ^ self.sources})
 
-    log_config = copy.deepcopy(LOGGING_CONFIG)
-    log_config["loggers"]["uvicorn.error"]["level"] = "WARNING"
+    # Read by settings.py.
+    os.environ.setdefault("LIVE_RELOAD", "true")
     config = Config(
-        f"{PROJECT}.asgi:application",
+        app=None,  # serve() sets it.
         lifespan="off",
-        log_config=log_config,
         reload=True,
         reload_delay=0.4,
         timeout_graceful_shutdown=1,
         workers=1,
     )
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     supervisor = Reload(config, functools.partial(serve, config), [listener])
     supervisor.reloader_name = "dev.py"
     supervisor.run()
 
 
 def find_sources():
-    """Return what restarts the server when it changes, each with its time.
-
-    Folders are among it, for Django looks only once for an app's templates/.
-    """
+    """Return what restarts the server when it changes, each with its time."""
     found = set()
     for folder, folders, files in ROOT.walk():
         folders[:] = [name for name in folders if is_watched(name)]
-        found.update((folder / name, 0) for name in folders)
-        for name in files:
-            if name.endswith(".py") or name == ".env":
-                with contextlib.suppress(OSError):
-                    found.add((folder / name, (folder / name).stat().st_mtime_ns))
+        for name in (*folders, *files):
+            path = folder / name
+            with contextlib.suppress(OSError):
+                if name in {"locale", "static", "templates"}:
+                    # Django looks for these when it starts, and not again.
+                    found.add((path, None))
+                elif name == ".env" or name.endswith(".py"):
+                    found.add((path, path.stat().st_mtime_ns))
     return found
 
 
 def is_watched(folder):
-    return not folder.startswith(".") and folder not in UNWATCHED
+    return not folder.startswith(".") and folder not in FILLED
 
 
 def serve(config, sockets):
-    """Be the server process."""
+    """Be the server's process."""
     from uvicorn import Server
 
     class DevServer(Server):
         async def shutdown(self, sockets=None):
-            # An open page's stream of events has no end that one could wait for.
+            # The open page's stream of events has no end that one could wait for.
             for connection in list(self.server_state.connections):
                 cycle = getattr(connection, "cycle", None)
                 if cycle and cycle.response_started:
                     connection.transport.close()
             await super().shutdown(sockets)
 
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     config.app = load_application()
     DevServer(config).run(sockets)
 
 
 def load_application():
-    """Return the checked project, or a page that says what is wrong with it."""
-    from django.core.management import CommandError
+    """Return the project, or an application that says what is wrong with it."""
+    from django.core.management import BaseCommand, CommandError
+    from django.db import DatabaseError, connections
 
     try:
-        application = importlib.import_module(f"{PROJECT}.asgi").application
-        check_project()
+        asgi = importlib.import_module("{{ cookiecutter.project_slug }}.asgi")
+        # What runserver prints, too: failed checks, migrations to be applied.
+        command = BaseCommand()
+        command.check()
+        try:
+            command.check_migrations()
+        except DatabaseError as error:
+            print(f"The database does not answer: {error}", file=sys.stderr)
+        connections.close_all()
     except (Exception, SystemExit) as error:
         explained = isinstance(error, (CommandError, SystemExit))
         message = str(error) if explained else traceback.format_exc()
         print(f"{message}\n\nMend it and save: the site comes back.", file=sys.stderr)
-        # The page asks again every second, and that is not worth a line each.
+        # The page below asks again every second, which is not worth a line each.
         logging.getLogger("uvicorn.access").disabled = True
-        return functools.partial(show, message)
-    threading.Thread(target=announce_changes, daemon=True).start()
-    return application
+    else:
+        threading.Thread(target=announce_changes, daemon=True).start()
+        return asgi.application
 
+    async def explanation(scope, receive, send):
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"refresh", b"1")]
+        await send({"type": "http.response.start", "status": 500, "headers": headers})
+        await send({"type": "http.response.body", "body": message.encode()})
 
-def check_project():
-    """Print what runserver would: failed checks, and migrations to be applied."""
-    from django.core.management.base import BaseCommand
-    from django.db import DatabaseError, connections
-
-    command = BaseCommand()
-    command.check()
-    try:
-        command.check_migrations()
-    except DatabaseError as error:
-        print(f"The database does not answer: {error}", file=sys.stderr)
-    connections.close_all()
+    return explanation
 
 
 def announce_changes():
-    """Send Django's signal for saved files, on which the open page is refreshed."""
+    """Send Django's signal for saved files, upon which the open page is refreshed."""
     from django.utils.autoreload import file_changed
     from watchfiles import watch
 
@@ -221,12 +215,6 @@ def announce_changes():
     for changes in watch(*folders):
         for _, path in changes:
             file_changed.send_robust(sender=None, file_path=Path(path))
-
-
-async def show(message, scope, receive, send):
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"refresh", b"1")]
-    await send({"type": "http.response.start", "status": 500, "headers": headers})
-    await send({"type": "http.response.body", "body": message.encode()})
 
 
 if __name__ == "__main__":

@@ -1,0 +1,350 @@
+"""scripts/dev.py of a generated project: ports, reloading, refreshing, stopping."""
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import sys
+import threading
+from urllib.parse import urlsplit
+
+import pytest
+from helpers import fetch, free_port, wait_until
+
+
+@pytest.fixture
+def dev(serve, tmp_path):
+    """Return a function that starts a project's dev.py, from a folder elsewhere."""
+
+    def dev(project, *options, **env):
+        command = [sys.executable, project / "scripts" / "dev.py", *options]
+        return serve([str(part) for part in command], tmp_path, env=env)
+
+    return dev
+
+
+def address_of(server):
+    """Return the address that the server prints, once it does."""
+    pattern = re.compile(r"Site +(http\S+/)")
+    return wait_until(
+        lambda: pattern.search(server.output),
+        lambda: f"No address was printed, but:\n{server.output}",
+    )[1]
+
+
+def start(dev, project, *options, **env):
+    """Start dev.py on a free port; return the server and its address."""
+    server = dev(project, "--port", str(free_port()), *options, **env)
+    address = address_of(server)
+    server.wait_until_it_answers(f"{address}livez")
+    return server, address
+
+
+@contextlib.contextmanager
+def occupied(port, host="127.0.0.1"):
+    """Listen on a port, if nobody else does already."""
+    with socket.socket() as holder:
+        with contextlib.suppress(OSError):
+            holder.bind((host, port))
+            holder.listen()
+        yield
+
+
+class OpenPage:
+    """What an open page's script listens to: the stream of live-reload events."""
+
+    def __init__(self, address):
+        connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
+        connection.request("GET", "/__reload__/events/")
+        self.response = connection.getresponse()
+        assert self.response.status == 200
+        self.events = []
+        threading.Thread(target=self._listen, daemon=True).start()
+        wait_until(lambda: self.processes, "The stream says nothing.")
+
+    def _listen(self):
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            for line in self.response:
+                if line.startswith(b"data: "):
+                    self.events.append(json.loads(line.removeprefix(b"data: ")))
+
+    @property
+    def processes(self):
+        """Return the identities of the server processes that wrote the stream."""
+        return {event["versionId"] for event in self.events if "versionId" in event}
+
+    @property
+    def reloads(self):
+        return sum(event["type"] == "reload" for event in self.events)
+
+
+def replace(path, old, new):
+    """Change a file where it is."""
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), "utf-8")
+
+
+def replace_by_rename(path, old, new):
+    """Change a file as editors do that never leave a half-written one."""
+    draft = path.with_name(f"{path.name}.draft")
+    draft.write_text(path.read_text("utf-8"), "utf-8")
+    replace(draft, old, new)
+    draft.replace(path)
+
+
+def only_line(server):
+    """Return what was printed, which must be one line, by a program that failed."""
+    assert server.wait() == 1
+    assert len(server.lines) == 1, server.output
+    return server.output
+
+
+def test_the_site_and_its_styled_admin_are_served(dev, workspace, tmp_path):
+    _, address = start(dev, workspace.rename(tmp_path / "Mes Projets é"))
+
+    status, _, page = fetch(f"{address}admin/login/")
+    styles = re.findall(r'href="(/static/[^"]+\.css)"', page)
+
+    assert status == 200
+    assert styles
+    assert {fetch(address + style[1:])[0] for style in styles} == {200}
+
+
+def test_nothing_but_the_address_is_printed_when_all_is_well(dev, project):
+    server, address = start(dev, project)
+
+    shown = [line.strip() for line in server.lines if line.strip()]
+
+    assert shown[:3] == [
+        f"Site   {address}",
+        f"Admin  {address}admin/",
+        "Ctrl-C stops it.",
+    ]
+    assert all("/livez" in line for line in shown[3:]), server.output
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_a_taken_port_is_stepped_over_aloud(dev, project, host):
+    port = free_port()
+    with occupied(port, host):
+        server = dev(project, "--port", str(port))
+        address = address_of(server)
+        used = urlsplit(address).port
+
+        assert used > port
+        assert f"Port {port} is taken; using {used}." in server.output
+        server.wait_until_it_answers(f"{address}livez")
+
+
+def test_a_taken_port_is_an_error_when_it_must_be_that_one(dev, project):
+    port = free_port()
+    with occupied(port):
+        server = dev(project, "--port", str(port), "--strict-port")
+
+        assert f"Port {port} is taken" in only_line(server)
+
+
+def test_nothing_free_is_an_error(dev, project):
+    ports = range(65525, 65536)
+    with contextlib.ExitStack() as stack:
+        for port in ports:
+            stack.enter_context(occupied(port))
+        server = dev(project, "--port", str(ports[0]))
+
+        assert "65525 to 65535 are all taken" in only_line(server)
+
+
+def test_two_started_at_the_same_instant_both_come_up(dev, project):
+    port = str(free_port())
+    servers = [dev(project, "--port", port) for _ in range(2)]
+
+    addresses = {address_of(server) for server in servers}
+
+    assert len(addresses) == 2
+    for server, address in zip(servers, map(address_of, servers), strict=True):
+        server.wait_until_it_answers(f"{address}livez")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--port", "0"),
+        ("--port", "65536"),
+        ("--host", "192.0.2.1"),
+        ("--host", "no-such-host.invalid"),
+    ],
+)
+def test_an_option_that_cannot_work_is_one_sentence(dev, project, option, value):
+    server = dev(project, "--port", str(free_port()), option, value)
+
+    assert value in only_line(server)
+
+
+@pytest.mark.parametrize("lost", [".venv", ".venv/bin/python"])
+def test_a_missing_environment_names_bootstrap(dev, workspace, lost):
+    (workspace / ".venv").unlink()
+    if lost != ".venv":
+        (workspace / ".venv").mkdir()
+
+    assert "`python scripts/bootstrap.py`" in only_line(dev(workspace))
+
+
+def test_an_environment_without_packages_names_bootstrap(dev, workspace):
+    shared = (workspace / ".venv").resolve()
+    (workspace / ".venv").unlink()
+    (workspace / ".venv" / "bin").mkdir(parents=True)
+    (workspace / ".venv" / "bin" / "python").symlink_to(shared / "bin" / "python")
+    (workspace / ".venv" / "pyvenv.cfg").write_text(
+        (shared / "pyvenv.cfg").read_text("utf-8"), "utf-8"
+    )
+
+    assert "`python scripts/bootstrap.py`" in only_line(dev(workspace))
+
+
+def test_pending_migrations_are_named_with_the_command(dev, workspace):
+    for file in workspace.glob("db.sqlite3*"):
+        file.unlink()
+
+    server, _ = start(dev, workspace)
+
+    assert "unapplied migration(s)" in server.output
+    assert "'python manage.py migrate'" in server.output
+
+
+def test_the_browser_is_opened_at_the_address(dev, project, tmp_path):
+    browser = tmp_path / "browser.py"
+    browser.write_text(
+        "import pathlib, sys, urllib.request\n"
+        "urllib.request.urlopen(sys.argv[1]).read()\n"
+        "pathlib.Path(__file__).with_suffix('.txt').write_text(sys.argv[1])\n"
+    )
+
+    server = dev(
+        project,
+        *("--port", str(free_port()), "--open"),
+        BROWSER=f"{sys.executable} {browser} %s",
+    )
+
+    opened = browser.with_suffix(".txt")
+    wait_until(opened.exists, lambda: f"Nothing was opened:\n{server.output}")
+    wait_until(lambda: opened.read_text() == address_of(server), "Another address")
+
+
+def test_a_saved_python_file_is_served_anew(dev, workspace):
+    server, address = start(dev, workspace)
+    OpenPage(address)
+
+    replace(workspace / "pages" / "views.py", '"ok"', '"anew"')
+
+    wait_until(lambda: fetch(f"{address}livez")[2] == "anew", lambda: server.output)
+    assert "Traceback" not in server.output
+    assert "ERROR" not in server.output
+
+
+def test_a_saved_environment_file_is_read_anew(dev, workspace):
+    _, address = start(dev, workspace)
+    assert fetch(f"{address}nowhere")[2].count("DEBUG = True")
+
+    replace(workspace / ".env", "DEBUG=true", "DEBUG=false")
+
+    def debug_is_off():
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            return "DEBUG = True" not in fetch(f"{address}nowhere")[2]
+
+    wait_until(debug_is_off, "The environment is the old one.")
+
+
+def test_a_saved_template_refreshes_the_page_without_a_restart(dev, workspace):
+    server, address = start(dev, workspace)
+    page = OpenPage(address)
+
+    replace_by_rename(
+        workspace / "templates" / "base.html", "Skip to content", "Jump there"
+    )
+
+    wait_until(lambda: page.reloads, lambda: f"No reload:\n{server.output}")
+    assert "Jump there" in fetch(address)[2]
+    assert OpenPage(address).processes == page.processes
+
+
+def test_a_saved_static_file_refreshes_the_page_without_a_restart(dev, workspace):
+    server, address = start(dev, workspace)
+    page = OpenPage(address)
+
+    replace(workspace / "static" / "site.css", "{", "{ --saved: 1;")
+
+    wait_until(lambda: page.reloads, lambda: f"No reload:\n{server.output}")
+    assert "--saved" in fetch(f"{address}static/site.css")[2]
+    assert OpenPage(address).processes == page.processes
+
+
+def test_an_app_may_get_its_first_template_or_static_file(dev, workspace):
+    server, address = start(dev, workspace)
+    style = workspace / "pages" / "static" / "pages" / "first.css"
+    style.parent.mkdir(parents=True)
+    style.write_text("a {}")
+    url = f"{address}static/pages/first.css"
+    wait_until(lambda: fetch(url)[0] == 200, lambda: server.output)
+
+    page = OpenPage(address)
+    replace(style, "a", "b")
+
+    wait_until(lambda: page.reloads, lambda: f"No reload:\n{server.output}")
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "shown"),
+    [
+        ("pages/views.py", "import platform", "import (", "SyntaxError"),
+        ("pages/apps.py", '"pages"', '"pagez"', "ModuleNotFoundError"),
+        ("{slug}/urls.py", "urlpatterns = [", "urlpatterns = [1,", "urls.E004"),
+        (".env", "SECRET_KEY=", "SECRET=", '"SECRET_KEY"'),
+    ],
+)
+def test_what_is_broken_is_shown_until_it_is_mended(
+    dev, workspace, file, old, new, shown
+):
+    path = workspace / file.format(slug=workspace.name)
+    sound = path.read_text("utf-8")
+    replace(path, old, new)
+    server, address = start(dev, workspace)
+
+    status, headers, message = fetch(address)
+
+    assert status == 500
+    assert shown in message
+    assert message in server.output
+    assert headers["refresh"]
+
+    path.write_text(sound, "utf-8")
+
+    wait_until(lambda: fetch(address)[0] == 200, lambda: server.output)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_it_stops_while_a_page_is_open(dev, project, sign):
+    server, address = start(dev, project)
+    OpenPage(address)
+
+    if sign == signal.SIGINT:
+        server.send(sign)  # As a terminal does, to all that it runs.
+    else:
+        server.process.send_signal(sign)
+
+    assert server.process.wait(5) == 0
+    assert "Traceback" not in server.output
+    assert "ERROR" not in server.output
+    wait_until(lambda: not is_running(server.process.pid), "A process is left.")
+
+
+def is_running(group):
+    """Return whether a process of the group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
