@@ -123,7 +123,7 @@ class Newcomer:
         )
         address = f"http://127.0.0.1:{port}"
         if env:
-            assert fetch(f"{address}/livez")[2] == "ok"
+            assert fetch(f"{address}/livez", {"Host": "example.com"})[2] == "ok"
         else:
             assert_home_and_admin_are_styled(address)
         if (self.project / "templates" / "notes").exists() and not env:
