@@ -1,12 +1,175 @@
-"""The ASGI application, for `uvicorn {{ cookiecutter.project_slug }}.asgi:application`."""
+"""
+The way in for the web server: `uvicorn {{ cookiecutter.project_slug }}.asgi:application`.
 
+Under ASGI, Django hops between the event loop and a new thread many times a request,
+and a new thread means a new database connection. This handler hops once, to a thread
+that is kept with its connections, and runs the synchronous middleware there, as under
+a WSGI server. An `async def` view runs on the event loop all the same, while its thread
+waits and makes its queries; what it streams comes from the loop and holds no thread.
+
+Few threads are fastest. More are started while requests wait and the processor does
+not, so that slow views and open streams hold up nobody, and end when not needed.
+
+What it costs: request_finished is sent when a response is complete, not when the client
+has it (streams aside), so that slow clients hold no thread and no connection.
+The way back: `application = django.core.asgi.get_asgi_application()`.
+"""
+
+import asyncio
 import os
+import sys
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 
-from django.core.asgi import get_asgi_application
+import django
+from asgiref.sync import sync_to_async
+from django.core import signals
+from django.core.exceptions import RequestAborted
+from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.db import close_old_connections, connections
+from django.http import FileResponse
+from django.urls import set_script_prefix
+
+
+class Threads:
+    """Executors of one thread each, for a request must stay on the thread it has."""
+
+    kept = 4
+    patience = 0.02  # seconds
+
+    def __init__(self):
+        self.idle = [ThreadPoolExecutor(1) for _ in range(self.kept)]
+        self.waiting = deque()
+
+    async def acquire(self):
+        if self.idle:
+            return self.idle.pop()
+        loop = asyncio.get_running_loop()
+        self.waiting.append(turn := loop.create_future())
+        if len(self.waiting) == 1:
+            loop.call_later(self.patience, self.relieve, loop, time.process_time(), 1)
+        return await turn
+
+    def release(self, thread):
+        while self.waiting:
+            if not (turn := self.waiting.popleft()).done():
+                return turn.set_result(thread)
+        if len(self.idle) < self.kept:
+            return self.idle.append(thread)
+        self.end(thread)
+
+    def end(self, thread):
+        thread.submit(connections.close_all)
+        thread.shutdown(wait=False)
+
+    def relieve(self, loop, cpu_time, ticks):
+        """Start threads for those who wait, unless what they lack is the processor."""
+        now = time.process_time()
+        if now - cpu_time < self.patience / 2 or ticks == 25:
+            ticks = 0
+            for _ in range(min(len(self.waiting), 4 * self.kept)):
+                self.release(ThreadPoolExecutor(1))
+        if self.waiting:
+            loop.call_later(self.patience, self.relieve, loop, now, ticks + 1)
+
+
+class Handler(ASGIHandler):
+    file_block_size = 2**20  # A file up to this size is sent as a page is, in one go.
+
+    def __init__(self):
+        self.threads = Threads()
+        super().__init__()
+
+    def load_middleware(self, is_async=False):
+        super().load_middleware(is_async=False)
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "lifespan":
+            return await super().__call__(scope, receive, send)
+        for phase in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{phase}.complete"})
+        while self.threads.idle:
+            self.threads.end(self.threads.idle.pop())
+
+    async def handle(self, scope, receive, send):
+        try:
+            body_file = await self.read_body(receive)
+        except RequestAborted:
+            return
+        answering = asyncio.create_task(self.answer(scope, body_file, send))
+        leaving = asyncio.create_task(receive())
+        leaving.add_done_callback(lambda _: answering.cancel())
+        try:
+            await answering
+        except asyncio.CancelledError:
+            if not leaving.done():
+                raise
+        finally:
+            leaving.cancel()
+
+    async def answer(self, scope, body_file, send):
+        thread = await self.threads.acquire()
+        in_thread = sync_to_async(thread_sensitive=False, executor=thread)
+        responses = []
+        try:
+            response = await in_thread(self.respond)(scope, body_file, responses)
+            if response.closed or response.is_async:
+                self.threads.release(thread)
+                thread, in_thread = None, sync_to_async
+            else:
+                parts = response.streaming_content
+                response.streaming_content = stream(parts, in_thread(next))
+            await self.send_response(response, send)
+        finally:
+            # When the client has left, this waits its turn until the view is done.
+            if not (responses and responses[0].closed):
+                await in_thread(self.finish)(body_file, responses)
+            if thread:
+                self.threads.release(thread)
+
+    def respond(self, scope, body_file, responses):
+        set_script_prefix(get_script_prefix(scope))
+        signals.request_started.send(sender=type(self), scope=scope)
+        request, response = self.create_request(scope, body_file)
+        if request:
+            response = self.get_response(request)
+            response._handler_class = type(self)
+        responses.append(response)
+        if isinstance(response, FileResponse):
+            response.block_size = self.file_block_size
+            if int(response.get("Content-Length", sys.maxsize)) <= response.block_size:
+                response.streaming_content = whole(b"".join(response))
+                self.finish(body_file, responses)
+        elif not response.streaming:
+            self.finish(body_file, responses)
+        elif response.is_async:
+            close_old_connections()
+        return response
+
+    def finish(self, body_file, responses):
+        if not responses:
+            signals.request_finished.send(sender=type(self))
+        for response in responses:
+            if not response.closed:
+                response.close()
+        body_file.close()
+
+
+async def stream(parts, take):
+    end = object()
+    while (part := await take(parts, end)) is not end:
+        yield part
+
+
+async def whole(content):
+    yield content
+
 
 os.environ.setdefault(
     "DJANGO_SETTINGS_MODULE",
     "{{ cookiecutter.project_slug }}.settings",
 )
-
-application = get_asgi_application()
+django.setup(set_prefix=False)
+application = Handler()

@@ -123,6 +123,7 @@ DATABASES = {"default": DATABASE}
 if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
     # Readers beside a writer, and writers that wait their turn instead of failing
     # with "database is locked": https://www.sqlite.org/wal.html
+    DATABASE["CONN_MAX_AGE"] = None
     DATABASE["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 5,
