@@ -25,7 +25,7 @@ SOURCES = sorted(
 
 
 def is_cache(name):
-    return "cache" in name or name.endswith(".pyc")
+    return name.endswith((".pyc", "_cache", "_cache/*", "__pycache__"))
 
 
 def sources(*endings):

@@ -49,7 +49,12 @@ class Threads:
         self.waiting.append(turn := loop.create_future())
         if len(self.waiting) == 1:
             loop.call_later(self.patience, self.relieve, loop, time.process_time(), 1)
-        return await turn
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # It had its thread when the client left.
+                self.release(turn.result())
+            raise
 
     def release(self, thread):
         while self.waiting:
