@@ -88,12 +88,10 @@ def new_python(pythons):
 @pytest.fixture
 def old_python(pythons):
     """Return an interpreter that the project does not run on, without a uv of its own."""
-    path = next((path for minor, path in pythons.items() if minor < 12), None)
-    if not path:
-        pytest.skip("This machine has no Python older than 3.12.")
-    if Path(path).with_name("uv").exists():
-        pytest.skip("The Python older than 3.12 on this machine comes with uv.")
-    return path
+    for minor, path in pythons.items():
+        if minor < 12 and not Path(path).with_name("uv").exists():
+            return path
+    pytest.skip("This machine has no Python older than 3.12 without a uv of its own.")
 
 
 @pytest.fixture
@@ -137,8 +135,8 @@ class Machine:
 
     def has(self, name, script, folder="bin"):
         """Put a program on PATH, of a shell script's text or as a link."""
-        program = self.bin.with_name(folder) / name
-        program.parent.mkdir(exist_ok=True)
+        program = self.bin.parent / folder / name
+        program.parent.mkdir(parents=True, exist_ok=True)
         if Path(script).is_absolute():
             program.symlink_to(script)
         else:
@@ -342,15 +340,16 @@ def test_shims_that_fail_are_stepped_over(
     assert lines[-1].endswith("/clone/.venv/bin/python' scripts/dev.py")
 
 
+@pytest.mark.parametrize("root", [".pyenv", "elsewhere"])
 def test_pyenvs_versions_are_found_behind_its_shims(
-    clone, machine, old_python, new_python
+    clone, machine, old_python, new_python, root
 ):
     machine.has("uv", UV)
-    machine.has("python3.12", "exit 127", "shims")
-    version = machine.bin.parent / ".pyenv" / "versions" / "3.12.9" / "bin"
+    machine.has("python3.12", "exit 127", f"{root}/shims")
+    version = machine.bin.parent / root / "versions" / "3.12.9" / "bin"
     version.mkdir(parents=True)
     (version / "python").symlink_to(new_python)
-    path = f"{machine.bin.with_name('shims')}:{machine.bin}"
+    path = f"{machine.bin.parent / root / 'shims'}:{machine.bin}"
     assert machine.bootstraps(clone, old_python, PATH=path)[0] == 0
     assert_ready(clone)
 

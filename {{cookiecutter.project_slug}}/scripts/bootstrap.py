@@ -154,10 +154,16 @@ def find_python(uv):
     if sys.version_info >= OLDEST_PYTHON:
         return getattr(sys, "_base_executable", None) or sys.executable
     # pyenv's Pythons come before its shims, which are slow and may fail.
-    pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
+    pyenvs = [Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()]
+    pyenvs += [Path(folder).parent for folder in PATH if Path(folder).name == "shims"]
     names = [*(f"python{version}" for version in PYTHONS), "python3", "python"]
     for command in (
-        *([p] for v in PYTHONS for p in pyenv.glob(f"versions/{v}.*/bin/python")),
+        *(
+            [path]
+            for version in PYTHONS
+            for pyenv in pyenvs
+            for path in pyenv.glob(f"versions/{version}.*/bin/python")
+        ),
         *([path] for name in names for path in every(name, PATH)),
         ["py", "-3"],
     ):
@@ -201,7 +207,8 @@ def install_uv(python):
             otherwise=f"{python} cannot make .venv, for the reason above.",
         )
     pip = (sys.executable, "-m", "pip", "--python", VENV_PYTHON)
-    if not answer(*pip, "--version"):
+    # Older ones than 23.1 answer --version, but cannot read a new Python's packages.
+    if not answer(*pip, "inspect"):
         pip = (VENV_PYTHON, "-m", "pip")
         run(VENV_PYTHON, "-m", "ensurepip", otherwise=NO_PIP)
     run(
