@@ -444,6 +444,18 @@ def test_without_uv_pip_and_ensurepip_it_says_so(
     assert_ready(clone)
 
 
+def test_behind_a_proxy_with_its_own_certificate_it_says_what_to_set(
+    clone, machine, new_python
+):
+    error = (
+        "error: error sending request; cause: invalid peer certificate: UnknownIssuer"
+    )
+    machine.has("uv", f'[ "$1" = --version ] && exec {UV} "$@"; echo "{error}"; exit 1')
+    status, lines = machine.bootstraps(clone, new_python)
+    assert status == 1
+    assert lines[-2] == bootstrap.NO_TRUST
+
+
 @pytest.mark.parametrize("with_uv", [True, False])
 def test_without_a_network_it_says_so_and_can_be_finished_later(
     clone, machine, old_python, new_python, closed_port, with_uv

@@ -49,9 +49,18 @@ NO_NETWORK = (
     "The packages cannot be fetched because their index does not answer: check the "
     "network, and the proxy if there is one."
 )
-SIGNS_OF_NO_NETWORK = re.compile(
-    "error sending request|timed out|NewConnectionError|ConnectTimeout|ProxyError"
+NO_TRUST = (
+    "The packages cannot be fetched because uv does not know who signed their index's "
+    "certificate, as behind a company's proxy: set UV_SYSTEM_CERTS=true for it to ask "
+    "this system, and run this again."
 )
+# What uv and pip say, and what it means; the first that is found counts.
+SIGNS = {
+    "invalid peer certificate": NO_TRUST,
+    "error sending request|timed out|NewConnectionError|ConnectTimeout|ProxyError": (
+        NO_NETWORK
+    ),
+}
 NO_PYTHON = "This project needs Python 3.12 or newer, and none was found: install " + (
     "it with `winget install Python.Python.3.13`."
     if WINDOWS
@@ -260,8 +269,8 @@ def run(*command, otherwise, stderr=subprocess.STDOUT):
         errors="replace",
     )
     if done.returncode:
-        offline = SIGNS_OF_NO_NETWORK.search(done.stdout)
-        raise Problem(NO_NETWORK if offline else otherwise, done.stdout)
+        known = (why for sign, why in SIGNS.items() if re.search(sign, done.stdout))
+        raise Problem(next(known, otherwise), done.stdout)
     return done.stdout.strip()
 
 
