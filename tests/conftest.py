@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 from helpers import Server, python_of
+from visitor import start_chromium
 
 TEMPLATE = Path(__file__).resolve().parent.parent
 
@@ -82,16 +83,21 @@ def project(bake):
     return path
 
 
+def copy_project(project, folder):
+    """Copy a project into `folder`; the copy shares its .venv."""
+    copy = folder / project.name
+    shutil.copytree(project, copy, ignore=shutil.ignore_patterns(".venv"))
+    (copy / ".venv").symlink_to(project / ".venv", target_is_directory=True)
+    return copy
+
+
 @pytest.fixture
 def workspace(project, tmp_path):
     """Return a copy of the default project that a test may change as it likes.
 
     Its .venv is the shared one: a test that installs packages needs its own.
     """
-    copy = tmp_path / project.name
-    shutil.copytree(project, copy, ignore=shutil.ignore_patterns(".venv"))
-    (copy / ".venv").symlink_to(project / ".venv", target_is_directory=True)
-    return copy
+    return copy_project(project, tmp_path)
 
 
 @pytest.fixture
@@ -112,3 +118,11 @@ def serve():
     yield serve
     for server in running:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory):
+    """Return a headless Chromium; a Visitor in each test starts it anew."""
+    chrome = start_chromium(tmp_path_factory.mktemp("chromium"))
+    yield chrome
+    chrome.quit()

@@ -670,7 +670,9 @@ def test_interrupted_the_hook_leaves_the_project_and_says_how_to_go_on(
 
 def test_cruft_gets_the_files_alone(generate, tmp_path):
     template = tmp_path / "template"
-    ignored = shutil.ignore_patterns(".git", ".venv", ".*_cache", "__pycache__")
+    ignored = shutil.ignore_patterns(
+        ".git", ".venv", ".*_cache", "__pycache__", "node_modules"
+    )
     shutil.copytree(TEMPLATE, template, ignore=ignored)
     git(template, "init", "--quiet", "--initial-branch=main")
     git(template, "add", "--all")

@@ -76,7 +76,9 @@ def test_every_pattern_that_is_copied_unrendered_matches_a_file():
 
 def test_what_tools_leave_in_the_tree_is_not_in_a_project(cookies, tmp_path):
     fork = tmp_path / "fork"
-    shutil.copytree(TEMPLATE, fork, ignore=shutil.ignore_patterns(".git"))
+    shutil.copytree(
+        TEMPLATE, fork, ignore=shutil.ignore_patterns(".git", "node_modules")
+    )
     for name in (".ruff_cache/0.17/1", "pages/__pycache__/views.cpython-313.pyc"):
         file = fork / TREE.name / name
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,204 @@
+"""A person at Chromium, who looks at every page and notices whatever is wrong."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from helpers import wait_until
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.virtual_authenticator import VirtualAuthenticatorOptions
+
+NODE_MODULES = Path(__file__).parent / "node_modules"
+
+ARGUMENTS = (
+    "headless=new",
+    "no-sandbox",
+    "disable-gpu",
+    "disable-quic",
+    "no-first-run",
+    "disable-background-networking",
+    "disable-component-update",
+    "disable-dev-shm-usage",
+    "disable-sync",
+    # The certificate of stand_ins.tls_proxy is nobody's.
+    "ignore-certificate-errors",
+)
+
+RUN_AXE = """
+const done = arguments[0];
+axe.run(document, {resultTypes: ["violations"]}).then(
+  ({violations}) => done(violations.map(
+    ({id, help, nodes}) => [id, help, ...nodes.map(({html}) => html)].join("\\n"))),
+  error => done([String(error)]));
+"""
+
+
+def need(found, what):
+    """Skip the test where `what` was not found, or fail it where it may not skip."""
+    if not found:
+        assert not os.environ.get("REQUIRE_BROWSER_TOOLS"), f"Not found: {what}."
+        pytest.skip(f"needs {what}")
+
+
+def chromium_paths():
+    """Return where Chromium and its driver are; skip the test without them."""
+    binary = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    need(binary and driver, "chromium and chromedriver on PATH")
+    return binary, driver
+
+
+def npm_tool(path):
+    """Return the path of a file of the packages in package.json, or skip the test."""
+    need((NODE_MODULES / path).exists(), "what tests/package.json says to install")
+    return NODE_MODULES / path
+
+
+def start_chromium(profile):
+    """Return a headless Chromium, driven by Selenium, that records what it does."""
+    binary, driver = chromium_paths()
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    logs = {"browser": "ALL", "performance": "ALL"}
+    options.set_capability("goog:loggingPrefs", logs)
+    options.add_experimental_option("perfLoggingPrefs", {"enablePage": False})
+    for argument in (*ARGUMENTS, f"user-data-dir={profile}"):
+        options.add_argument(f"--{argument}")
+    return webdriver.Chrome(options, webdriver.ChromeService(driver))
+
+
+class Visitor:
+    """Somebody new, with no cookies yet, who looks at each page that comes.
+
+    `thorough` has axe look too, in light and in dark, and keeps each page's HTML
+    as the server sent it in `pages`.
+    """
+
+    def __init__(self, chrome, origin, thorough=False):
+        self.chrome = chrome
+        self.origin = origin
+        self.axe = npm_tool("axe-core/axe.min.js").read_text("utf-8") * thorough
+        self.pages = {}
+        chrome.get("about:blank")
+        chrome.execute_cdp_cmd("Network.clearBrowserCookies", {})
+        chrome.execute_cdp_cmd("Network.clearBrowserCache", {})
+        for log in chrome.log_types:
+            chrome.get_log(log)
+
+    @property
+    def path(self):
+        return urlsplit(self.chrome.current_url).path
+
+    @property
+    def text(self):
+        return self.chrome.find_element(By.TAG_NAME, "body").text
+
+    def visit(self, path, status=200):
+        """Type an address of the site, or follow one that was sent by e-mail."""
+        self.chrome.get(path if path.startswith("http") else self.origin + path)
+        self.look(status)
+
+    def fill(self, **fields):
+        """Type into the fields of the form, by their names."""
+        for name, value in fields.items():
+            field = self.chrome.find_element(By.NAME, name)
+            field.clear()
+            field.send_keys(value)
+
+    def press(self, label, status=200):
+        """Click the link or button that is called `label`; another page comes."""
+        page = self.chrome.find_element(By.TAG_NAME, "html")
+        self.chrome.find_element(
+            By.XPATH,
+            f"//*[self::a or self::button][normalize-space()='{label}']"
+            f" | //input[@type='submit'][@value='{label}']",
+        ).click()
+        wait_until(lambda: self.is_gone(page), lambda: f"{label!r} leads nowhere.")
+        self.look(status)
+
+    def is_gone(self, page):
+        """Say whether `page` was left for another one, which is there."""
+        state = self.chrome.execute_script("return document.readyState")
+        return state == "complete" and page != self.chrome.find_element(
+            By.TAG_NAME, "html"
+        )
+
+    def look(self, status=200):
+        """Fail if anything is wrong with the page, which should have this status."""
+        where = f"{self.path} ({self.chrome.title})"
+        complaints = [
+            entry["message"]
+            for entry in self.chrome.get_log("browser")
+            if entry["level"] != "DEBUG"
+            and not (status >= 400 and f"status of {status}" in entry["message"])
+        ]
+        document = None
+        for event in self.events():
+            parameters = event["params"]
+            match event["method"]:
+                case "Network.requestWillBeSent":
+                    url = parameters["request"]["url"]
+                    if not url.startswith((self.origin, "data:")):
+                        complaints.append(f"It asks {url}.")
+                case "Network.responseReceived":
+                    response = parameters["response"]
+                    if parameters["type"] == "Document":
+                        document = parameters["requestId"]
+                        if response["status"] != status:
+                            complaints.append(f"Its status is {response['status']}.")
+                    elif response["status"] >= 400:
+                        complaints.append(f"{response['status']}: {response['url']}")
+                case "Network.loadingFailed" if not parameters.get("canceled"):
+                    complaints.append(f"{parameters['errorText']} {parameters}")
+        if self.axe:
+            body = self.chrome.execute_cdp_cmd(
+                "Network.getResponseBody", {"requestId": document}
+            )
+            self.pages[f"{len(self.pages):02} {where}"] = body["body"]
+            self.chrome.execute_script(self.axe)
+            for theme in ("light", "dark"):
+                self.prefer(theme)
+                violations = self.chrome.execute_async_script(RUN_AXE)
+                complaints += [f"{theme}: {violation}" for violation in violations]
+        assert not complaints, "\n".join([where, *complaints])
+
+    def events(self):
+        """Return what the network did since last asked."""
+        for entry in self.chrome.get_log("performance"):
+            yield json.loads(entry["message"])["message"]
+
+    def prefer(self, theme):
+        """Look at pages in "light" or in "dark" from now on."""
+        feature = {"name": "prefers-color-scheme", "value": theme}
+        self.chrome.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia", {"features": [feature]}
+        )
+
+    def add_authenticator(self):
+        """Plug in a device that keeps passkeys, whose owner agrees to everything."""
+        self.chrome.add_virtual_authenticator(
+            VirtualAuthenticatorOptions(
+                transport=VirtualAuthenticatorOptions.Transport.INTERNAL,
+                has_resident_key=True,
+                has_user_verification=True,
+                is_user_verified=True,
+            )
+        )
+
+
+def validate(folder, *options):
+    """Fail if the W3C's validator finds an error in a file of `folder`."""
+    need(shutil.which("java"), "java on PATH")
+    vnu = npm_tool("vnu-jar/build/dist/vnu.jar")
+    result = subprocess.run(
+        ["java", "-jar", vnu, "--errors-only", *options, folder],
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
