@@ -32,6 +32,9 @@ try:
     DATABASE = env.dj_db_url(
         "DATABASE_URL", f"sqlite:///{quote(str(BASE_DIR / 'db.sqlite3'))}"
     )
+    TASKS_URL = env.url(
+        "TASKS_URL", None, schemes={"redis", "rediss"}, require_tld=False
+    )
     LIVE_RELOAD = env.bool("LIVE_RELOAD", False) and DEBUG
 except EnvError as error:
     # One sentence, where an exception would print a page about this file.
@@ -68,6 +71,7 @@ ROOT_URLCONF = "{{ cookiecutter.project_slug }}.urls"
 
 INSTALLED_APPS = [
     "accounts",
+    "background",
     "pages",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -131,6 +135,50 @@ if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
     }
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+
+# Tasks: what a page puts off until later, for `python manage.py worker`
+# https://docs.djangoproject.com/en/6.1/topics/tasks/
+
+# A task that raises is tried ten times in two hours, say while a mail server is down.
+# Given in seconds, each wait being twice the one before.
+TASK_RETRIES = {"MAX_ATTEMPTS": 10, "BACKOFF_INITIAL": 15, "BACKOFF_MAX": 60 * 60}
+
+if TASKS_URL:
+    INSTALLED_APPS += ["django_tasks_redis"]
+    TASKS = {
+        "default": {
+            "BACKEND": "background.redis.RetryingRedisBackend",
+            "OPTIONS": {
+                "REDIS_URL": TASKS_URL.geturl(),
+                # The task of a worker that died goes to another one so much later.
+                # No task may take as long, or it would run twice.
+                "REDIS_CLAIM_TIMEOUT": 5 * 60,
+                "REDIS_COMPLETED_TASK_TTL": 7 * 24 * 60 * 60,
+                **TASK_RETRIES,
+            },
+        }
+    }
+else:
+    # Tasks are rows of this site's database, queued when a transaction commits and
+    # not when it is rolled back. Of the libraries for it, django-ox is the one that
+    # retries, and that gives the task of a worker that died to another one:
+    # https://oxpull.com/django-ox/
+    INSTALLED_APPS += ["django_ox"]
+    TASKS = {
+        "default": {
+            "BACKEND": "django_ox.backend.OxBackend",
+            "OPTIONS": {
+                # A worker says three times in so many seconds that it is alive,
+                # however long its tasks take.
+                "LOCK_TIMEOUT": 60,
+                "SCHEDULES": {
+                    "prune": {"task": "background.tasks.prune", "cron": "@daily"}
+                },
+                **TASK_RETRIES,
+            },
+        }
+    }
 
 
 # People and their passwords

@@ -1,0 +1,14 @@
+from django.conf import settings
+from django.core.management import BaseCommand, call_command
+
+
+class Command(BaseCommand):
+    """One name for what systemd, Compose and Kubernetes start, whichever queue it is."""
+
+    help = "Runs tasks from the queue, e-mails among them, until it is stopped."
+
+    def handle(self, **options):
+        if settings.TASKS_URL:
+            call_command("run_redis_tasks", continuous=True)
+        else:
+            call_command("ox_worker", concurrency=4)

@@ -1,0 +1,39 @@
+from datetime import timedelta
+
+from django.db import close_old_connections
+from django.tasks import TaskResultStatus
+from django.utils import timezone
+from django_tasks_redis import RedisTaskBackend
+from django_tasks_redis.utils import get_result_key
+
+
+class RetryingRedisBackend(RedisTaskBackend):
+    """
+    django-tasks-redis, with what it leaves out: retries and database connections.
+
+    A task that raises is tried again, later and later, as the database's queue does
+    by itself; OPTIONS has the same three names for it. Connections that the database
+    has closed meanwhile are dropped between tasks, as Django does between requests.
+    """
+
+    def run_task(self, task_id, worker_id=None, from_statuses=None):
+        close_old_connections()
+        try:
+            result = super().run_task(task_id, worker_id, from_statuses)
+        finally:
+            close_old_connections()
+        if (
+            result
+            and result.status == TaskResultStatus.FAILED
+            and result.attempts < self.options["MAX_ATTEMPTS"]
+        ):
+            self.retry(result)
+        return result
+
+    def retry(self, result):
+        delay = self.options["BACKOFF_INITIAL"] * 2 ** (result.attempts - 1)
+        delay = timedelta(seconds=min(delay, self.options["BACKOFF_MAX"]))
+        key = get_result_key(self.key_prefix, self.alias, result.id)
+        self.get_client().hset(key, "run_after", (timezone.now() + delay).isoformat())
+        # Whoever receives a task before its time puts it with the delayed ones.
+        self.reset_task_status(result.id)

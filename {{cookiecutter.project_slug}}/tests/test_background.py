@@ -1,0 +1,98 @@
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+from django.core.management import call_command
+from django.tasks import TaskResultStatus
+from django.utils import timezone
+from django_ox.models import OxTask
+
+from background.redis import RedisTaskBackend, RetryingRedisBackend
+from background.tasks import prune
+
+
+@pytest.mark.parametrize(
+    ("url", "library"), [(None, "ox_worker"), ("redis://r", "run_redis_tasks")]
+)
+def test_the_worker_serves_whichever_queue_is_set_up(
+    settings, monkeypatch, url, library
+):
+    started = []
+    settings.TASKS_URL = url
+    monkeypatch.setattr(
+        "background.management.commands.worker.call_command",
+        lambda command, **options: started.append(command),
+    )
+
+    call_command("worker")
+
+    assert started == [library]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("status", ["SUCCESSFUL", "FAILED"])
+def test_tasks_are_kept_for_a_week(status):
+    now = timezone.now()
+    for days in (6, 8):
+        OxTask.objects.create(
+            task_path=f"over.{days}.days",
+            status=status,
+            enqueued_at=now - timedelta(days=days),
+            finished_at=now - timedelta(days=days),
+        )
+
+    prune.enqueue()
+
+    assert OxTask.objects.get().task_path == "over.6.days"
+
+
+class Redis:
+    """What the queue on Redis writes down, without a server."""
+
+    def __init__(self):
+        self.delays = []
+
+    def hset(self, key, field, value):
+        assert field == "run_after"
+        self.delays.append(datetime.fromisoformat(value) - timezone.now())
+
+
+@pytest.fixture
+def redis():
+    return Redis()
+
+
+@pytest.fixture
+def run_on_redis(redis, monkeypatch):
+    """Return a function that runs a task to an end, and returns it if it is retried."""
+    options = {"MAX_ATTEMPTS": 4, "BACKOFF_INITIAL": 20, "BACKOFF_MAX": 60}
+
+    def run_on_redis(status, attempts):
+        backend = RetryingRedisBackend("default", {"OPTIONS": options})
+        result = SimpleNamespace(id="1", status=status, attempts=attempts)
+        again = []
+        monkeypatch.setattr(RedisTaskBackend, "run_task", lambda *args: result)
+        monkeypatch.setattr(backend, "get_client", lambda: redis)
+        monkeypatch.setattr(backend, "reset_task_status", again.append)
+        assert backend.run_task("1") is result
+        return again
+
+    return run_on_redis
+
+
+@pytest.mark.django_db
+def test_a_task_on_redis_is_tried_again_later_and_later(run_on_redis, redis):
+    for attempts in (1, 2, 3):
+        assert run_on_redis(TaskResultStatus.FAILED, attempts) == ["1"]
+
+    assert [round(delay.total_seconds()) for delay in redis.delays] == [20, 40, 60]
+
+
+@pytest.mark.django_db
+def test_a_task_on_redis_is_not_tried_for_ever(run_on_redis):
+    assert run_on_redis(TaskResultStatus.FAILED, attempts=4) == []
+
+
+@pytest.mark.django_db
+def test_a_task_on_redis_that_is_done_is_done(run_on_redis):
+    assert run_on_redis(TaskResultStatus.SUCCESSFUL, attempts=1) == []
