@@ -132,6 +132,14 @@ class Newcomer:
         server.stop()
         return output.replace(str(port), "8000")
 
+    def type_worker(self, line):
+        """Run a worker, see that it does the task that was queued, and stop it."""
+        worker = self.serve(
+            ["bash", "-c", self.command(f"exec {line}")], cwd=self.project
+        )
+        worker.wait_for_output("path=notes.tasks.tidy_up succeeded")
+        worker.stop()
+
 
 def test_every_block_of_the_generated_readme_works_as_written(bake, serve, tmp_path):
     project = tmp_path / "walk"
@@ -150,6 +158,8 @@ def test_every_block_of_the_generated_readme_works_as_written(bake, serve, tmp_p
             for line in block.text.splitlines():
                 if SERVER.search(line):
                     shown = newcomer.type_server(line, env)
+                elif line == "python manage.py worker":
+                    newcomer.type_worker(line)
                 elif "createsuperuser" in line:
                     type_at_terminal(
                         newcomer.command(line),

@@ -34,6 +34,10 @@ class RetryingRedisBackend(RedisTaskBackend):
         delay = self.options["BACKOFF_INITIAL"] * 2 ** (result.attempts - 1)
         delay = timedelta(seconds=min(delay, self.options["BACKOFF_MAX"]))
         key = get_result_key(self.key_prefix, self.alias, result.id)
-        self.get_client().hset(key, "run_after", (timezone.now() + delay).isoformat())
+        redis = self.get_client()
+        errors = redis.hget(key, "errors_json")
+        redis.hset(key, "run_after", (timezone.now() + delay).isoformat())
         # Whoever receives a task before its time puts it with the delayed ones.
         self.reset_task_status(result.id)
+        # It forgets them, and the admin should show them.
+        redis.hset(key, "errors_json", errors)

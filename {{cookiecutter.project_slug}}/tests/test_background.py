@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import pytest
 from django.core.management import call_command
 from django.tasks import TaskResultStatus
+from django.urls import reverse
 from django.utils import timezone
 from django_ox.models import OxTask
 
@@ -46,15 +47,64 @@ def test_tasks_are_kept_for_a_week(status):
     assert OxTask.objects.get().task_path == "over.6.days"
 
 
+TRACEBACK = "Traceback (most recent call last): …"
+
+
+@pytest.mark.django_db
+def test_the_admin_shows_why_each_attempt_failed(admin_client):
+    task = OxTask.objects.create(
+        task_path="over.and.over",
+        enqueued_at=timezone.now(),
+        errors=[
+            {"exception_class_path": "builtins.ValueError", "traceback": TRACEBACK},
+            {"exception_class_path": "builtins.KeyError", "traceback": TRACEBACK},
+        ],
+    )
+
+    url = reverse("admin:django_ox_oxtask_change", args=[task.pk])
+    page = admin_client.get(url).text
+
+    assert "builtins.KeyError" in page
+    assert page.count(TRACEBACK) == 2
+    assert "style=" not in page
+
+
+@pytest.mark.django_db
+def test_the_admin_shows_the_queue_on_redis(admin_client, settings, monkeypatch):
+    settings.TASKS_URL = "redis://redis.example.com"
+    task = {"task_id": "1", "status": "FAILED", "errors_json": TRACEBACK}
+    executor = "django_tasks_redis.executor"
+    monkeypatch.setattr(f"{executor}.get_tasks", lambda **_: ([task], 1))
+    monkeypatch.setattr(f"{executor}.get_task_by_id", lambda _: task)
+    monkeypatch.setattr(
+        f"{executor}.get_distinct_task_values", lambda names: {n: [] for n in names}
+    )
+    tasks = reverse("admin:django_tasks_redis_redistask_changelist")
+
+    assert tasks in admin_client.get(reverse("admin:index")).text
+    for url, content in ((tasks, "FAILED"), (f"{tasks}1/detail/", TRACEBACK)):
+        page = admin_client.get(url).text
+        assert content in page
+        assert "style=" not in page
+
+
+@pytest.mark.django_db
+def test_the_admin_does_not_speak_of_redis_without_it(admin_client):
+    assert "redis" not in admin_client.get(reverse("admin:index")).text.lower()
+
+
 class Redis:
     """What the queue on Redis writes down, without a server."""
 
     def __init__(self):
         self.delays = []
 
+    def hget(self, key, field):
+        return "[]"
+
     def hset(self, key, field, value):
-        assert field == "run_after"
-        self.delays.append(datetime.fromisoformat(value) - timezone.now())
+        if field == "run_after":
+            self.delays.append(datetime.fromisoformat(value) - timezone.now())
 
 
 @pytest.fixture

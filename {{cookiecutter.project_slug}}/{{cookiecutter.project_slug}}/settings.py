@@ -81,6 +81,8 @@ INSTALLED_APPS = [
     # Before staticfiles, so that runserver leaves static files to it as well.
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
+    "django_ox",
+    "django_tasks_redis",
 ]
 
 if LIVE_RELOAD:
@@ -137,22 +139,21 @@ if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 
-# Tasks: what a page puts off until later, for `python manage.py worker`
+# Tasks: what a page leaves to `python manage.py worker`
 # https://docs.djangoproject.com/en/6.1/topics/tasks/
 
-# A task that raises is tried ten times in two hours, say while a mail server is down.
-# Given in seconds, each wait being twice the one before.
+# A task that raises is tried ten times in two hours, for a mail server may be down.
+# Each wait, in seconds, is twice the one before.
 TASK_RETRIES = {"MAX_ATTEMPTS": 10, "BACKOFF_INITIAL": 15, "BACKOFF_MAX": 60 * 60}
 
 if TASKS_URL:
-    INSTALLED_APPS += ["django_tasks_redis"]
     TASKS = {
         "default": {
             "BACKEND": "background.redis.RetryingRedisBackend",
             "OPTIONS": {
                 "REDIS_URL": TASKS_URL.geturl(),
                 # The task of a worker that died goes to another one so much later.
-                # No task may take as long, or it would run twice.
+                # No task may take as long, or it is done twice.
                 "REDIS_CLAIM_TIMEOUT": 5 * 60,
                 "REDIS_COMPLETED_TASK_TTL": 7 * 24 * 60 * 60,
                 **TASK_RETRIES,
@@ -160,17 +161,14 @@ if TASKS_URL:
         }
     }
 else:
-    # Tasks are rows of this site's database, queued when a transaction commits and
-    # not when it is rolled back. Of the libraries for it, django-ox is the one that
-    # retries, and that gives the task of a worker that died to another one:
-    # https://oxpull.com/django-ox/
-    INSTALLED_APPS += ["django_ox"]
+    # A table of the database: a task is queued when the transaction commits, and not
+    # when it is rolled back. django-ox is the library that retries, and that gives
+    # the task of a worker that died to another one: https://oxpull.com/django-ox/
     TASKS = {
         "default": {
             "BACKEND": "django_ox.backend.OxBackend",
             "OPTIONS": {
-                # A worker says three times in so many seconds that it is alive,
-                # however long its tasks take.
+                # A worker that has not said for so long that it is alive, is dead.
                 "LOCK_TIMEOUT": 60,
                 "SCHEDULES": {
                     "prune": {"task": "background.tasks.prune", "cron": "@daily"}

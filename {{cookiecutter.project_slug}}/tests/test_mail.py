@@ -1,0 +1,104 @@
+import email.policy
+import smtplib
+
+import pytest
+from django.core import mail
+from django.core.mail import EmailMessage, EmailMultiAlternatives, send_mail
+from django_ox.models import OxTask
+
+from background.mail import deliver
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _mailers(settings):
+    """Send e-mails as in production, with mail.outbox in the place of SMTP."""
+    settings.MAILERS = {
+        "default": {"BACKEND": "background.mail.QueueBackend"},
+        "smtp": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"},
+    }
+
+
+@pytest.fixture
+def _queue(settings):
+    """Leave tasks in the queue, as in production."""
+    settings.TASKS = {"default": {"BACKEND": "django_ox.backend.OxBackend"}}
+
+
+def test_a_message_arrives_as_it_was_written():
+    message = EmailMultiAlternatives(
+        "Ça va ?",
+        "Bien, " * 40 + "👋",
+        "Ada <ada@example.com>",
+        ["grace@example.com"],
+        cc=["cc@example.com"],
+        bcc=["bcc@example.com"],
+        reply_to=["reply@example.com"],
+        headers={"List-Unsubscribe": "<https://example.com/out>"},
+    )
+    message.attach_alternative("<p>Bien", "text/html")
+    message.attach("bytes.bin", bytes(range(256)))
+
+    assert message.send() == 1
+
+    (sent,) = mail.outbox
+    assert sent.from_email == "Ada <ada@example.com>"
+    assert sent.recipients() == [
+        "grace@example.com",
+        "cc@example.com",
+        "bcc@example.com",
+    ]
+    content = sent.message(policy=email.policy.SMTP)
+    assert "bcc@" not in content.as_string()
+    assert content["Reply-To"] == "reply@example.com"
+    assert content["List-Unsubscribe"] == "<https://example.com/out>"
+    assert content.get_body(["plain"]).get_content().strip() == message.body
+    assert content.get_body(["html"]).get_content().strip() == "<p>Bien"
+    (attachment,) = content.iter_attachments()
+    assert attachment.get_filename() == "bytes.bin"
+    assert attachment.get_content() == bytes(range(256))
+
+
+def test_a_message_to_nobody_is_not_queued():
+    assert EmailMessage("Hello").send() == 0
+    assert mail.outbox == []
+
+
+@pytest.mark.usefixtures("_queue")
+def test_a_message_in_the_queue_shows_its_recipient_and_keeps_its_secrets(
+    admin_client,
+):
+    send_mail("Reset", "https://example.com/secret", None, ["ada@example.com"])
+
+    task = OxTask.objects.get()
+    page = admin_client.get(f"/admin/django_ox/oxtask/{task.pk}/change/").text
+    assert "ada@example.com" in page
+    assert "secret" not in page
+    assert "secret" not in str(task.args)
+
+
+@pytest.mark.usefixtures("_queue")
+def test_a_message_survives_a_new_secret_key(settings):
+    send_mail("Hello", "", None, ["ada@example.com"])
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "another" * 10
+
+    deliver.call(*OxTask.objects.get().args)
+
+    assert mail.outbox[0].to == ["ada@example.com"]
+
+
+def test_a_mail_server_that_is_down_fails_the_task_and_not_the_page(
+    settings, monkeypatch, caplog
+):
+    def refuse(self, messages):
+        raise smtplib.SMTPServerDisconnected("Connection unexpectedly closed")
+
+    monkeypatch.setattr(
+        "django.core.mail.backends.locmem.EmailBackend.send_messages", refuse
+    )
+
+    assert send_mail("Hello", "", None, ["ada@example.com"]) == 1
+
+    assert "background.mail.deliver state=FAILED" in caplog.text
