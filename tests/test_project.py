@@ -12,6 +12,7 @@ PRODUCTION = {
     "DEBUG": "false",
     "SECRET_KEY": "fL2xq9Zt-" * 8,
     "ALLOWED_HOSTS": "example.com",
+    "EMAIL_URL": "submission://ada:secret@smtp.example.com",
 }
 
 
@@ -62,6 +63,8 @@ def test_deployment_checks_are_clean_in_production(project):
         ("SECRET_KEY", "short"),
         ("DEBUG", "perhaps"),
         ("DATABASE_URL", "mysql//nowhere"),
+        ("EMAIL_URL", "smtp.example.com"),
+        ("TASKS_URL", "redis.example.com"),
     ],
 )
 def test_a_setting_that_cannot_work_is_one_sentence(project, variable, value):
@@ -71,6 +74,15 @@ def test_a_setting_that_cannot_work_is_one_sentence(project, variable, value):
     assert f'"{variable}"' in output
     assert "bootstrap.py" in output
     assert len(output.splitlines()) == 1
+
+
+def test_production_does_not_start_without_a_mail_server(project):
+    env = {name: value for name, value in PRODUCTION.items() if name != "EMAIL_URL"}
+
+    status, output = run(project, "manage.py", "check", env=env)
+
+    assert status == 1
+    assert output.startswith('Environment variable "EMAIL_URL" not set.')
 
 
 def test_without_any_configuration_it_does_not_start(workspace):

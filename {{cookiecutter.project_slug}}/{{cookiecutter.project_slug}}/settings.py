@@ -10,7 +10,7 @@ Each setting: https://docs.djangoproject.com/en/6.1/ref/settings/
 
 import sys
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from django.utils.csp import CSP
 from environs import Env, EnvError, validate
@@ -31,6 +31,12 @@ try:
     CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [])
     DATABASE = env.dj_db_url(
         "DATABASE_URL", f"sqlite:///{quote(str(BASE_DIR / 'db.sqlite3'))}"
+    )
+    EMAIL_URL = env.url(
+        "EMAIL_URL",
+        None if DEBUG else ...,
+        schemes={"smtp", "smtps", "submission"},
+        require_tld=False,
     )
     TASKS_URL = env.url(
         "TASKS_URL", None, schemes={"redis", "rediss"}, require_tld=False
@@ -176,6 +182,30 @@ else:
                 **TASK_RETRIES,
             },
         }
+    }
+
+
+# E-mail
+# https://docs.djangoproject.com/en/6.1/topics/email/
+
+MAILERS = {"default": {"BACKEND": "django.core.mail.backends.console.EmailBackend"}}
+
+if EMAIL_URL:
+    MAILERS = {
+        # As a task, so that no page waits for the mail server or fails with it.
+        "default": {"BACKEND": "background.mail.QueueBackend"},
+        "smtp": {
+            "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+            "OPTIONS": {
+                "host": EMAIL_URL.hostname,
+                "port": EMAIL_URL.port,
+                "username": unquote(EMAIL_URL.username or ""),
+                "password": unquote(EMAIL_URL.password or ""),
+                "use_tls": EMAIL_URL.scheme == "submission",
+                "use_ssl": EMAIL_URL.scheme == "smtps",
+                "timeout": 10,
+            },
+        },
     }
 
 
