@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 from helpers import Server, python_of
+from services import PostgreSQL, Redis
 from visitor import start_chromium
 
 TEMPLATE = Path(__file__).resolve().parent.parent
@@ -120,6 +121,23 @@ def serve():
     yield serve
     for server in running:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """Return a server of PostgreSQL's, with `new_database()`."""
+    server = PostgreSQL()
+    yield server
+    server.stop()
+    shutil.rmtree(server.folder)
+
+
+@pytest.fixture(scope="session")
+def redis():
+    """Return a server of Redis's, with `new_url()`."""
+    server = Redis()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,108 @@
+"""Servers that a site may grow into, run for the tests on 127.0.0.1."""
+
+import itertools
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+from helpers import free_port
+
+REQUIRED = "REQUIRE_SERVICES" in os.environ  # as .ci/run sets it
+
+
+def find(program, *folders):
+    """Return the path of a program; skip the test if it is not installed."""
+    path = os.pathsep.join([*map(str, folders), os.environ["PATH"]])
+    if found := shutil.which(program, path=path):
+        return found
+    if REQUIRED:
+        pytest.fail(f"{program} is not installed.")
+    pytest.skip(f"{program} is not installed")
+
+
+class PostgreSQL:
+    """A server of PostgreSQL's, with as many databases as are asked for."""
+
+    def __init__(self):
+        homes = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+        self.programs = {
+            name: find(name, *homes) for name in ("initdb", "pg_ctl", "createdb")
+        }
+        # Not pytest's folder, which is closed to the user that it has to run as.
+        self.folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
+        self.user = {}
+        if os.geteuid() == 0:
+            self.user = {"user": "postgres", "group": "postgres", "extra_groups": []}
+            shutil.chown(self.folder, "postgres")
+        self.port = free_port()
+        self.names = (f"site{number}" for number in itertools.count())
+        data = ("-D", self.folder / "data", "--no-sync")
+        self.run("initdb", *data, "-U", "postgres", "-A", "trust")
+        self.start()
+
+    def run(self, program, *arguments):
+        subprocess.run(
+            [self.programs[program], *arguments],
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,
+            check=True,
+            **self.user,
+        )
+
+    def start(self):
+        options = (
+            f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1"
+            " -c fsync=off"
+        )
+        data, log = self.folder / "data", self.folder / "log"
+        self.run("pg_ctl", "start", "-w", "-D", data, "-l", log, "-o", options)
+
+    def stop(self):
+        self.run("pg_ctl", "stop", "-m", "immediate", "-D", self.folder / "data")
+
+    def new_database(self):
+        """Return the DATABASE_URL of an empty database."""
+        name = next(self.names)
+        server = ("-h", self.folder, "-p", str(self.port), "-U", "postgres")
+        self.run("createdb", *server, name)
+        return f"postgres://postgres@127.0.0.1:{self.port}/{name}"
+
+
+class Redis:
+    """A server of Redis's, which keeps nothing when it is stopped."""
+
+    def __init__(self):
+        self.program = find("redis-server")
+        self.port = free_port()
+        self.numbers = itertools.cycle(range(16))
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [
+                self.program,
+                "--bind",
+                "127.0.0.1",
+                "--port",
+                str(self.port),
+                "--save",
+                "",
+            ],
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        for line in self.process.stdout:
+            if "Ready to accept connections" in line:
+                break
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def new_url(self):
+        """Return the address of an empty database."""
+        return f"redis://127.0.0.1:{self.port}/{next(self.numbers)}"
