@@ -1,6 +1,7 @@
 """
-E-mail by way of the task queue: no page waits for the mail server or fails with it,
-and a message that it did not take is tried again.
+E-mail. While developing, it is printed. In production it goes by way of the task queue:
+no page waits for the mail server or fails with it, and a message that it did not take
+is tried again.
 """
 
 import base64
@@ -11,9 +12,26 @@ from dataclasses import dataclass
 from cryptography.fernet import Fernet, MultiFernet
 from django.conf import settings
 from django.core.mail import mailers
+from django.core.mail.backends import console
 from django.core.mail.backends.base import BaseEmailBackend
 from django.tasks import task
 from django.utils.crypto import salted_hmac
+
+
+class ConsoleBackend(console.EmailBackend):
+    """
+    A mailer that prints messages as they are read.
+
+    Django's prints them as they are sent, with long links broken in two.
+    """
+
+    def write_message(self, message):
+        self.stream.write(
+            f"From: {message.from_email}\n"
+            f"To: {', '.join(message.recipients())}\n"
+            f"Subject: {message.subject}\n\n"
+            f"{message.body}\n{'-' * 79}\n"
+        )
 
 
 class QueueBackend(BaseEmailBackend):

@@ -26,6 +26,17 @@ def _queue(settings):
     settings.TASKS = {"default": {"BACKEND": "django_ox.backend.OxBackend"}}
 
 
+def test_while_developing_a_long_link_is_printed_in_one_piece(settings, capsys):
+    settings.MAILERS = {"default": {"BACKEND": "background.mail.ConsoleBackend"}}
+    link = "http://localhost:8000/" + "far/" * 20
+
+    send_mail("Go there", link, "ada@example.com", ["grace@example.com"])
+
+    printed = capsys.readouterr().out
+    assert "To: grace@example.com\nSubject: Go there\n" in printed
+    assert link in printed
+
+
 def test_a_message_arrives_as_it_was_written():
     message = EmailMultiAlternatives(
         "Ça va ?",

@@ -188,7 +188,7 @@ else:
 # E-mail
 # https://docs.djangoproject.com/en/6.1/topics/email/
 
-MAILERS = {"default": {"BACKEND": "django.core.mail.backends.console.EmailBackend"}}
+MAILERS = {"default": {"BACKEND": "background.mail.ConsoleBackend"}}
 
 if EMAIL_URL:
     MAILERS = {
