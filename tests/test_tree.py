@@ -103,11 +103,26 @@ def test_nothing_of_the_template_is_left_in_a_project(bake):
                 assert "{%" not in text, path
 
 
-def test_a_project_stays_small(bake):
+# What the project is deployed with, which its owner may do without.
+DEPLOYMENT = {
+    ".dockerignore",
+    "Dockerfile",
+    "compose.yaml",
+    "deploy",
+    "docs",
+    "kubernetes",
+}
+
+
+@pytest.mark.parametrize(
+    ("is_deployment", "most_files", "most_lines"), [(False, 50, 2200), (True, 12, 650)]
+)
+def test_a_project_stays_small(bake, is_deployment, most_files, most_lines):
     files = [
         path
         for path in bake().rglob("*")
         if path.is_file() and ".git" not in path.relative_to(bake()).parts
+        if (path.relative_to(bake()).parts[0] in DEPLOYMENT) == is_deployment
     ]
     lines = [
         line
@@ -116,5 +131,5 @@ def test_a_project_stays_small(bake):
         if line.strip()
     ]
 
-    assert len(files) <= 50
-    assert len(lines) <= 2000
+    assert len(files) <= most_files
+    assert len(lines) <= most_lines

@@ -1,0 +1,213 @@
+"""The image, built and run as compose.yaml and kubernetes/ run it.
+
+It takes a program that can, `docker` or `podman`, named by CONTAINER_ENGINE, and minutes
+where nothing is cached. Where no registry is in reach, tests/stand_in_images.py helps.
+"""
+
+import json
+import os
+import re
+import secrets
+import shlex
+import shutil
+import subprocess
+
+import pytest
+import yaml
+from helpers import fetch, free_port, wait_until
+from test_project import PRODUCTION
+
+ENGINE = shlex.split(os.environ.get("CONTAINER_ENGINE", ""))
+
+pytestmark = pytest.mark.skipif(
+    not ENGINE, reason="CONTAINER_ENGINE names no program to build an image with"
+)
+
+# The names of modules, the site's, its packages' and Python's, without their bytecode.
+FIND_UNCOMPILED = """
+import importlib.util, pathlib, sysconfig
+python = pathlib.Path(sysconfig.get_path("stdlib"))
+modules = {
+    *pathlib.Path("/app").rglob("*.py"), *python.rglob("*.py")
+} - {
+    *pathlib.Path("/app/.venv/bin").glob("*.py"), *python.glob("site-packages/**/*.py")
+}
+cached = importlib.util.cache_from_source
+print([str(path) for path in modules if not pathlib.Path(cached(path)).exists()])
+"""
+
+
+def engine(*command):
+    """Run the container engine; return what it printed, fail if it fails."""
+    done = subprocess.run(
+        [*ENGINE, *map(str, command)],
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def logs(name):
+    """Return all that a container printed, on either of its streams."""
+    return subprocess.run(
+        [*ENGINE, "logs", name],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        check=True,
+    ).stdout
+
+
+def passes(name, command, *options):
+    """Tell whether a command ends well inside a container."""
+    done = subprocess.run(
+        [*ENGINE, "exec", *options, name, *command], capture_output=True, check=False
+    )
+    return done.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def folder(project, tmp_path_factory):
+    """Return a copy of the project with what has no business in an image."""
+    folder = tmp_path_factory.mktemp("image") / project.name
+    shutil.copytree(project, folder, ignore=shutil.ignore_patterns(".venv"))
+    (folder / ".venv").mkdir()
+    (folder / ".venv" / "not-from-here").touch()
+    (folder / ".env.production").write_text("SECRET_KEY=of production\n", "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def image(folder):
+    """Return the name of the built image."""
+    name = f"localhost/{folder.name}:{secrets.token_hex(4)}"
+    # Docker's own format, for the other one has no health check.
+    options = ["--format", "docker"] if "podman" in ENGINE[0] else []
+    engine("build", *options, "--network", "host", "--tag", name, folder)
+    yield name
+    engine("rmi", name)
+
+
+@pytest.fixture(scope="module")
+def services(folder):
+    return yaml.safe_load((folder / "compose.yaml").read_text("utf-8"))["services"]
+
+
+@pytest.fixture(scope="module")
+def health_checks(image, services):
+    """Return the command that checks each service: the image's own for the web."""
+    config = json.loads(engine("inspect", "--type", "image", image))[0]
+    # podman has it one level further up.
+    check = config.get("Healthcheck") or config["Config"]["Healthcheck"]
+    tests = {"web": check["Test"], "worker": services["worker"]["healthcheck"]["test"]}
+    assert all(test[0] == "CMD" for test in tests.values())
+    return {name: test[1:] for name, test in tests.items()}
+
+
+@pytest.fixture(scope="module")
+def run(image, folder, services):
+    """Return a function that runs the image as compose.yaml says.
+
+    `run(service, *options)` takes its command from there, and returns the container's
+    name once it is started, or what it printed if `--rm` is among the options.
+    """
+    volume = f"data-{secrets.token_hex(4)}"
+    environment = {
+        **PRODUCTION,
+        "DATABASE_URL": "sqlite:////data/db.sqlite3",
+        # The network is this machine's, so that a port needs no bridge.
+        "HOST": "127.0.0.1",
+    }
+    containers = []
+
+    def run(service, *options):
+        service = services[service]
+        assert service["read_only"]
+        assert service["cap_drop"] == ["ALL"]
+        if "--rm" not in options:
+            containers.append(f"{folder.name}-{secrets.token_hex(4)}")
+            options = ["--detach", "--name", containers[-1], *options]
+        output = engine(
+            *("run", "--network", "host", "--no-healthcheck", "--read-only"),
+            *("--tmpfs", service["tmpfs"], "--cap-drop", "ALL"),
+            *("--security-opt", "no-new-privileges", "--volume", f"{volume}:/data"),
+            *(
+                part
+                for pair in environment.items()
+                for part in ("--env", "=".join(pair))
+            ),
+            *options,
+            image,
+            *service.get("command", []),
+        )
+        return output if "--rm" in options else containers[-1]
+
+    yield run
+    for container in containers:
+        engine("rm", "--force", container)
+    engine("volume", "rm", "--force", volume)
+
+
+@pytest.fixture(scope="module")
+def port():
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def web(run, port, health_checks):
+    """Return the name of a container that serves the site."""
+    run("migrate", "--rm")
+    name = run("web", "--env", f"PORT={port}")
+
+    wait_until(lambda: passes(name, health_checks["web"]), lambda: logs(name))
+    return name
+
+
+def test_it_serves_pages_and_static_files_from_a_system_it_cannot_write(web, port):
+    address = f"http://127.0.0.1:{port}"
+    proxy = {"Host": PRODUCTION["ALLOWED_HOSTS"], "X-Forwarded-Proto": "https"}
+
+    status, _, page = fetch(address, proxy)
+    sheet = re.search(r'rel="stylesheet" href="([^"]+)"', page)[1]
+
+    assert status == 200
+    assert fetch(address + sheet, proxy)[0] == 200
+    assert not passes(web, ["touch", "/app/file"])
+
+
+def test_it_is_not_root(web):
+    assert int(engine("exec", web, "id", "-u")) >= 1000
+
+
+def test_its_health_check_fails_where_nothing_answers(web, health_checks):
+    assert passes(web, health_checks["web"])
+    assert not passes(web, health_checks["web"], "--env", f"PORT={free_port()}")
+
+
+def test_everything_in_it_is_compiled(web):
+    assert engine("exec", web, "python", "-c", FIND_UNCOMPILED).strip() == "[]"
+
+
+def test_nothing_is_in_it_that_is_secret_or_only_builds(web):
+    files = engine("exec", web, "ls", "--almost-all", "/app", "/app/.venv").split()
+
+    assert "manage.py" in files
+    assert "staticfiles" in files
+    assert not {".env", ".env.production", ".git", "db.sqlite3", "not-from-here"} & {
+        *files
+    }
+    for tool in ("cc", "curl", "git", "uv"):
+        assert not passes(web, ["sh", "-c", f"command -v {tool}"])
+
+
+@pytest.mark.parametrize("service", ["web", "worker"])
+def test_it_ends_well_when_it_is_told_to(run, health_checks, service):
+    name = run(service, "--env", f"PORT={free_port()}")
+    wait_until(lambda: passes(name, health_checks[service]), lambda: logs(name))
+
+    engine("stop", "--time", "30", name)
+
+    state = json.loads(engine("inspect", "--type", "container", name))[0]["State"]
+    assert state["ExitCode"] == 0, logs(name)
