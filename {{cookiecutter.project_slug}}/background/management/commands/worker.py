@@ -7,8 +7,15 @@ class Command(BaseCommand):
 
     help = "Runs tasks from the queue, e-mails among them, until it is stopped."
 
-    def handle(self, **options):
+    def add_arguments(self, parser):
+        parser.add_argument(
+            "--heartbeat-file",
+            help="A file to touch as long as the worker is alive, for `ox_health` to "
+            "look at; on Redis, there is none.",
+        )
+
+    def handle(self, heartbeat_file, **options):
         if settings.TASKS_URL:
             call_command("run_redis_tasks", continuous=True)
         else:
-            call_command("ox_worker", concurrency=4)
+            call_command("ox_worker", concurrency=4, heartbeat_file=heartbeat_file)
