@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ LEAKS = (
     "ALLOWED_HOSTS",
     "CSRF_TRUSTED_ORIGINS",
     "DATABASE_URL",
+    "CACHE_URL",
     "EMAIL_URL",
     "TASKS_URL",
     "LIVE_RELOAD",
@@ -101,6 +103,26 @@ def workspace(project, tmp_path):
     Its .venv is the shared one: a test that installs packages needs its own.
     """
     return copy_project(project, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def released(project, shared_folder):
+    """Return a copy of the default project that is ready for production.
+
+    Its static files are collected. It is shared: change nothing.
+    """
+    copy = shared_folder / "released" / project.name
+    with FileLock(shared_folder / "released.lock"):
+        if not copy.exists():
+            copy_project(project, copy.parent)
+            subprocess.run(
+                [python_of(copy), "manage.py", "collectstatic", "--no-input"],
+                cwd=copy,
+                env={**os.environ, "DEBUG": "false", "EMAIL_URL": "smtp://localhost"},
+                stdout=subprocess.DEVNULL,
+                check=True,
+            )
+    return copy
 
 
 @pytest.fixture

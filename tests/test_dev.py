@@ -238,7 +238,7 @@ def test_a_saved_python_file_is_served_anew(dev, workspace):
     server, address = start(dev, workspace)
     OpenPage(address)
 
-    replace(workspace / "pages" / "views.py", '"ok"', '"anew"')
+    replace(workspace / "pages" / "health.py", '"ok"', '"anew"')
 
     wait_until(lambda: fetch(f"{address}livez")[2] == "anew", lambda: server.output)
     assert "Traceback" not in server.output

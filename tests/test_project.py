@@ -161,8 +161,8 @@ def test_a_saved_python_file_is_served_anew_by_uvicorn(workspace, serve):
         url=f"{address}/livez",
     )
 
-    views = workspace / "pages" / "views.py"
-    views.write_text(views.read_text("utf-8").replace('"ok"', '"still ok"'), "utf-8")
+    health = workspace / "pages" / "health.py"
+    health.write_text(health.read_text("utf-8").replace('"ok"', '"still ok"'), "utf-8")
 
     def is_served_anew():
         # Between the old process and the new one, nobody may be there to answer.

@@ -6,5 +6,4 @@ app_name = "pages"
 urlpatterns = [
     path("", views.home, name="home"),
     path("favicon.ico", views.favicon),
-    path("livez", views.livez, name="livez"),
 ]

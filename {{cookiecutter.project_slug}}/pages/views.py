@@ -4,7 +4,6 @@ import django
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
-from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.templatetags.static import static
 from django.views.decorators.http import require_safe
@@ -21,12 +20,6 @@ def home(request):
 def favicon(request):
     """Lead browsers that ask at the old address to the icon."""
     return redirect(static("favicon.svg"))
-
-
-@require_safe
-def livez(request):
-    """Say that the process is up, and touch nothing to find out."""
-    return HttpResponse("ok", content_type="text/plain")
 
 
 def project_status():

@@ -36,19 +36,12 @@ def test_home_shows_a_database_that_does_not_answer(client, settings, monkeypatc
     assert "does not answer" in client.get("/").content.decode()
 
 
-def test_livez_needs_no_database(client):
-    response = client.get("/livez")
-
-    assert response.status_code == 200
-    assert response.content == b"ok"
-
-
 def test_a_page_without_an_icon_of_its_own_gets_the_one_of_the_site(client):
     assert client.get("/favicon.ico").headers["Location"].endswith("favicon.svg")
 
 
 def test_only_this_site_may_style_its_pages(client):
-    policy = client.get("/livez").headers["Content-Security-Policy"]
+    policy = client.get("/favicon.ico").headers["Content-Security-Policy"]
 
     assert "default-src 'self'" in policy
     assert "unsafe" not in policy

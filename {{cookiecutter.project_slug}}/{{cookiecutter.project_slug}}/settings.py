@@ -32,6 +32,11 @@ try:
     DATABASE = env.dj_db_url(
         "DATABASE_URL", f"sqlite:///{quote(str(BASE_DIR / 'db.sqlite3'))}"
     )
+    DATABASE_POOL_MIN = env.int("DATABASE_POOL_MIN", 1)
+    DATABASE_POOL_MAX = env.int("DATABASE_POOL_MAX", 10)
+    CACHE_URL = env.url(
+        "CACHE_URL", None, schemes={"redis", "rediss"}, require_tld=False
+    )
     EMAIL_URL = env.url(
         "EMAIL_URL",
         None if DEBUG else ...,
@@ -62,6 +67,7 @@ SITE = {
 # https://docs.djangoproject.com/en/6.1/ref/middleware/#middleware-ordering
 
 MIDDLEWARE = [
+    "pages.health.middleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -142,7 +148,45 @@ if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 
+if DATABASE["ENGINE"] == "django.db.backends.postgresql":
+    # Connections that outlive a request, looked at before each use, so that the site
+    # goes on by itself when the server was restarted. A server that says nothing at
+    # all is given up on: https://www.postgresql.org/docs/current/libpq-connect.html
+    DATABASE["CONN_HEALTH_CHECKS"] = True
+    DATABASE["OPTIONS"] = {
+        "pool": {"min_size": DATABASE_POOL_MIN, "max_size": DATABASE_POOL_MAX},
+        "connect_timeout": 5,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 25_000,
+        **DATABASE.get("OPTIONS", {}),
+    }
+
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+
+# Cache and sessions
+# https://docs.djangoproject.com/en/6.1/topics/cache/
+
+# A table in the database, which a migration of accounts makes. All processes have to
+# count the same failed log-ins, and a cache in memory is each process's own.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "cache",
+        "OPTIONS": {"MAX_ENTRIES": 10_000},
+    }
+}
+
+if CACHE_URL:
+    CACHES["default"] = {
+        "BACKEND": "pages.cache.TolerantRedisCache",
+        "LOCATION": CACHE_URL.geturl(),
+        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
+    }
+    # Read from the cache, kept in the database as well.
+    SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
 
 
 # Tasks: what a page leaves to `python manage.py worker`
@@ -278,7 +322,6 @@ if not DEBUG:
     # The proxy in front ends TLS, and says so in this header:
     # https://docs.djangoproject.com/en/6.1/ref/settings/#secure-proxy-ssl-header
     SECURE_SSL_REDIRECT = True
-    SECURE_REDIRECT_EXEMPT = [r"^livez$"]
     SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True

@@ -1,0 +1,77 @@
+"""The project on PostgreSQL, and on the SQLite that it starts with."""
+
+import socket
+import threading
+
+import pytest
+from helpers import fetch, free_port, wait_until
+from sites import PRODUCTION
+from test_project import run, uvicorn
+
+# As a proxy asks on behalf of a browser that has been here before, whose session is
+# looked for in the database.
+BROWSER = {"X-Forwarded-Proto": "https", "Cookie": "__Host-sessionid=" + "a" * 32}
+
+
+@pytest.fixture
+def site(released, serve):
+    """Return a function that serves the project in production on a DATABASE_URL."""
+
+    def site(url):
+        port = free_port()
+        address = f"http://localhost:{port}"
+        serve(
+            uvicorn(released, port),
+            cwd=released,
+            env={**PRODUCTION, "EMAIL_URL": "smtp://localhost", "DATABASE_URL": url},
+            url=f"{address}/livez",
+        )
+        return address
+
+    return site
+
+
+def test_the_projects_own_tests_pass_on_postgresql(project, postgresql):
+    status, output = run(
+        project,
+        *("-m", "pytest", "-p", "no:cacheprovider"),
+        env={"DATABASE_URL": postgresql.new_database()},
+    )
+
+    assert status == 0, output
+
+
+def test_a_site_outlives_a_restart_of_postgresql(project, site, postgresql):
+    url = postgresql.new_database()
+    address = site(url)
+    assert fetch(f"{address}/readyz")[::2] == (503, "failed: migrations, cache")
+    status, output = run(project, "manage.py", "migrate", env={"DATABASE_URL": url})
+    assert status == 0, output
+    assert fetch(f"{address}/readyz")[::2] == (200, "ok")
+    assert fetch(f"{address}/admin/", BROWSER)[0] == 200
+
+    postgresql.stop()
+    assert fetch(f"{address}/readyz")[::2] == (503, "failed: database, cache")
+
+    postgresql.start()
+    wait_until(lambda: fetch(f"{address}/readyz")[0] == 200, "It stays unready.")
+    assert fetch(f"{address}/admin/", BROWSER)[0] == 200
+
+
+def test_a_database_that_hangs_takes_health_checks_no_time_and_no_threads(site):
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
+        host, port = silent.getsockname()
+        address = site(f"postgres://{host}:{port}/name")
+        answers = []
+
+        def probe():
+            answers.append(fetch(f"{address}/readyz")[::2])
+
+        threads = [threading.Thread(target=probe) for _ in range(30)]
+        for thread in threads:
+            thread.start()
+        assert fetch(f"{address}/livez")[2] == "ok"
+        for thread in threads:
+            thread.join()
+
+    assert answers == [(503, "failed: database, cache")] * 30

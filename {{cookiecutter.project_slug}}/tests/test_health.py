@@ -1,0 +1,80 @@
+from threading import Event
+
+import pytest
+from django.core.management import call_command
+
+from pages import health
+
+
+# Who asks calls by address and without TLS, and is no browser.
+@pytest.fixture
+def probe(client, settings):
+    settings.ALLOWED_HOSTS = ["example.com"]
+    settings.SECURE_SSL_REDIRECT = True
+    return lambda path: client.get(path, headers={"host": "10.1.2.3:8000"})
+
+
+@pytest.fixture
+def checks(monkeypatch):
+    """Checks in the place of those that need a database and a cache."""
+    checks = {"database": lambda: None, "cache": lambda: None}
+    monkeypatch.setattr(health, "CHECKS", checks)
+    return checks
+
+
+def test_livez_needs_no_database(probe):
+    response = probe("/livez")
+
+    assert response.status_code == 200
+    assert response.content == b"ok"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_readyz_looks_at_database_cache_and_migrations(probe):
+    assert probe("/readyz").content == b"ok"
+
+    call_command("migrate", "accounts", "0001", verbosity=0)
+    response = probe("/readyz")
+    call_command("migrate", verbosity=0)
+
+    assert response.status_code == 503
+    assert response.content == b"failed: migrations"
+
+
+def test_readyz_names_what_failed_and_keeps_the_reason_for_the_log(
+    probe, checks, caplog
+):
+    def refuse():
+        raise OSError("no route to db.example.com")
+
+    checks["database"] = refuse
+    response = probe("/readyz")
+
+    assert response.status_code == 503
+    assert response.content == b"failed: database"
+    assert "no route to db.example.com" in caplog.text
+
+
+def test_readyz_leaves_out_what_it_is_asked_to(probe, checks):
+    checks["cache"] = lambda: "cache"
+
+    assert probe("/readyz").status_code == 503
+    assert probe("/readyz?exclude=cache").status_code == 200
+
+
+def test_readyz_does_not_wait_for_a_database_that_hangs(probe, checks, monkeypatch):
+    released, started = Event(), []
+
+    def hang():
+        started.append(True)
+        released.wait()
+
+    monkeypatch.setattr(health, "PATIENCE", 0.05)
+    checks["database"] = hang
+
+    assert [probe("/readyz").content for _ in range(3)] == [b"failed: database"] * 3
+    assert len(started) == 1
+
+    released.set()
+    health.running["database"].result()
+    assert probe("/readyz").status_code == 200
