@@ -93,7 +93,7 @@ def in_production(folder, *options):
 
 
 @contextlib.contextmanager
-def mail_server():
+def mail_server(port=None):
     """Yield the port of an SMTP server and a function that returns the mail's text."""
     parts = []
 
@@ -104,10 +104,11 @@ def mail_server():
             return "250 OK"
 
     # Port 0 would do, but for the controller's own trial connection.
-    controller = Controller(Handler(), hostname="127.0.0.1", port=free_port())
+    port = port or free_port()
+    controller = Controller(Handler(), hostname="127.0.0.1", port=port)
     controller.start()
     try:
-        yield controller.port, lambda: "\n".join(parts)
+        yield port, lambda: "\n".join(parts)
     finally:
         controller.stop()
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from helpers import python_of, wait_until
-from test_project import run
+from helpers import free_port, python_of, wait_until
+from sites import mail_server
+from test_project import PRODUCTION, run
 
 CHORES = Path(__file__).parent / "in_project" / "chores.py"
 
@@ -116,7 +117,7 @@ def test_a_task_whose_worker_is_killed_is_done_by_another(site):
 
 def test_workers_share_the_tasks_and_each_is_done_once(site):
     names = [f"dish{number}" for number in range(9)]
-    workers = [site.start_worker() for _ in range(2)]
+    workers = [site.start_worker(f"worker --heartbeat-file={n}") for n in range(2)]
     site.run(f"""
 from chores import wait_for_another_worker
 for name in {names}: wait_for_another_worker.enqueue(name)
@@ -125,6 +126,8 @@ for name in {names}: wait_for_another_worker.enqueue(name)
     wait_until(lambda: len(site.log) >= 2 * len(names), lambda: str(site.log))
     assert sorted(name for what, name, _ in site.log if what == "end") == names
     assert {pid for *_, pid in site.log} == {str(w.process.pid) for w in workers}
+    status, output = run(site.project, "manage.py", "ox_health", "--heartbeat-file=1")
+    assert status == 0, output
 
 
 # One backend does it in either database.
@@ -151,3 +154,19 @@ print(tasks, client.get(address, follow=True).text)
     assert "chores.fail_twice" in pages
     assert pages.count("ValueError: Not yet.") == 2
     assert "style=" not in pages
+
+
+@pytest.mark.parametrize("site", ["sqlite", "redis"], indirect=True)
+def test_a_mail_server_that_is_down_delays_the_mail_and_nothing_else(site):
+    port = free_port()
+    site.env |= {**PRODUCTION, "EMAIL_URL": f"smtp://127.0.0.1:{port}"}
+
+    site.run("""
+from django.core.mail import send_mail
+send_mail("Hello", "It is late.", None, ["ada@example.com"])
+""")
+    worker = site.start_worker()
+    worker.wait_for_output("ConnectionRefusedError")
+
+    with mail_server(port) as (_, mail):
+        wait_until(lambda: "It is late." in mail(), lambda: worker.output)

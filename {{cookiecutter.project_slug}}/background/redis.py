@@ -1,20 +1,31 @@
 from datetime import timedelta
+from pathlib import Path
 
 from django.db import close_old_connections
 from django.tasks import TaskResultStatus
 from django.utils import timezone
 from django_tasks_redis import RedisTaskBackend
+from django_tasks_redis.brokers import RedisStreamsBroker
 from django_tasks_redis.utils import get_result_key
+
+
+class Broker(RedisStreamsBroker):
+    def receive(self, *args, **kwargs):
+        if self.backend.heartbeat_file:
+            Path(self.backend.heartbeat_file).touch()
+        return super().receive(*args, **kwargs)
 
 
 class RetryingRedisBackend(RedisTaskBackend):
     """
-    django-tasks-redis, with what it leaves out: retries and database connections.
-
-    A task that raises is tried again, later and later, as the database's queue does
-    by itself; OPTIONS has the same three names for it. Connections that the database
-    has closed meanwhile are dropped between tasks, as Django does between requests.
+    django-tasks-redis, with what the queue in the database does by itself: a task that
+    raises is tried again, later and later, the same three OPTIONS saying when; a worker
+    may have a heartbeat; and connections that the database has closed are dropped
+    between tasks, as Django does between requests.
     """
+
+    broker_class = Broker
+    heartbeat_file = None
 
     def run_task(self, task_id, worker_id=None, from_statuses=None):
         close_old_connections()

@@ -7,27 +7,46 @@ from django.tasks import TaskResultStatus
 from django.urls import reverse
 from django.utils import timezone
 from django_ox.models import OxTask
+from django_tasks_redis.brokers import RedisStreamsBroker
 
 from background.redis import RedisTaskBackend, RetryingRedisBackend
 from background.tasks import prune
 
 
-@pytest.mark.parametrize(
-    ("url", "library"), [(None, "ox_worker"), ("redis://r", "run_redis_tasks")]
-)
-def test_the_worker_serves_whichever_queue_is_set_up(
-    settings, monkeypatch, url, library
-):
-    started = []
-    settings.TASKS_URL = url
+@pytest.fixture
+def commands(monkeypatch):
+    """Return the commands that `worker` calls, each with its options, calling none."""
+    commands = {}
     monkeypatch.setattr(
         "background.management.commands.worker.call_command",
-        lambda command, **options: started.append(command),
+        lambda command, **options: commands.update({command: options}),
     )
+    return commands
 
-    call_command("worker")
 
-    assert started == [library]
+def test_the_worker_serves_the_queue_in_the_database(commands):
+    call_command("worker", heartbeat_file="/run/worker")
+
+    assert commands["ox_worker"]["heartbeat_file"] == "/run/worker"
+
+
+def test_the_worker_serves_the_queue_on_redis(commands, settings):
+    settings.TASKS_URL = "redis://redis.example.com"
+
+    call_command("worker", heartbeat_file="/run/worker")
+
+    assert commands == {"run_redis_tasks": {"continuous": True}}
+
+
+@pytest.mark.parametrize("name", [None, "heart"])
+def test_a_worker_on_redis_has_a_heartbeat_if_asked_to(monkeypatch, tmp_path, name):
+    monkeypatch.setattr(RedisStreamsBroker, "receive", lambda self: ["message"])
+    backend = RetryingRedisBackend("default", {})
+    backend.heartbeat_file = name and tmp_path / name
+
+    assert backend.broker.receive() == ["message"]
+
+    assert (tmp_path / "heart").exists() == bool(name)
 
 
 @pytest.mark.django_db

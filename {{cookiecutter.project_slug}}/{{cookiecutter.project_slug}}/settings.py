@@ -197,6 +197,7 @@ if CACHE_URL:
 TASK_RETRIES = {"MAX_ATTEMPTS": 10, "BACKOFF_INITIAL": 15, "BACKOFF_MAX": 60 * 60}
 
 if TASKS_URL:
+    # https://github.com/tokibito/django-tasks-redis
     TASKS = {
         "default": {
             "BACKEND": "background.redis.RetryingRedisBackend",

@@ -1,21 +1,22 @@
 from django.conf import settings
 from django.core.management import BaseCommand, call_command
+from django.tasks import task_backends
 
 
 class Command(BaseCommand):
     """One name for what systemd, Compose and Kubernetes start, whichever queue it is."""
 
-    help = "Runs tasks from the queue, e-mails among them, until it is stopped."
+    help = "Does the tasks in the queue, e-mails among them, until it is stopped."
 
     def add_arguments(self, parser):
         parser.add_argument(
             "--heartbeat-file",
-            help="A file to touch as long as the worker is alive, for `ox_health` to "
-            "look at; on Redis, there is none.",
+            help="A file to touch between tasks, for `ox_health` to look at.",
         )
 
     def handle(self, heartbeat_file, **options):
         if settings.TASKS_URL:
+            task_backends["default"].heartbeat_file = heartbeat_file
             call_command("run_redis_tasks", continuous=True)
         else:
             call_command("ox_worker", concurrency=4, heartbeat_file=heartbeat_file)
