@@ -1,10 +1,14 @@
 """The project on PostgreSQL, and on the SQLite that it starts with."""
 
+import itertools
+import shutil
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 from helpers import fetch, free_port, wait_until
+from load import load
 from sites import PRODUCTION
 from test_project import run, uvicorn
 
@@ -75,3 +79,23 @@ def test_a_database_that_hangs_takes_health_checks_no_time_and_no_threads(site):
             thread.join()
 
     assert answers == [(503, "failed: database, cache")] * 30
+
+
+def test_sqlite_serves_sixty_four_writers_and_readers_at_once(workspace, serve):
+    shutil.copy(
+        Path(__file__).parent / "in_project" / "ledger.py",
+        workspace / workspace.name / "urls.py",
+    )
+    port = free_port()
+    server = serve(
+        [*uvicorn(workspace, port), "--workers", "2", "--no-access-log"],
+        cwd=workspace,
+        env={**PRODUCTION, "EMAIL_URL": "smtp://localhost"},
+        url=f"http://localhost:{port}/livez",
+    )
+
+    writers = [itertools.repeat(("POST", "/write/")) for _ in range(64)]
+    readers = [itertools.repeat(("GET", "/read/")) for _ in range(64)]
+    statuses = load(port, 3, *writers, *readers)
+
+    assert set(statuses) == {200, 201}, (statuses, server.output)

@@ -75,7 +75,7 @@ def test_a_machine_is_set_up_and_restored_from_its_backup_as_written(page, machi
     machine(block(page, "git clone"))
     machine(block(page, "git pull\nuv sync"))
     query(machine.data, "CREATE TABLE precious AS SELECT 'kept'")
-    machine(block(page, "VACUUM INTO"))
+    machine(block(page, "backup_db"))
     query(machine.data, "DELETE FROM precious")
 
     machine(block(page, "rm -f"))

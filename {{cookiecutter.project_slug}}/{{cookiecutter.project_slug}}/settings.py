@@ -32,8 +32,8 @@ try:
     DATABASE = env.dj_db_url(
         "DATABASE_URL", f"sqlite:///{quote(str(BASE_DIR / 'db.sqlite3'))}"
     )
-    DATABASE_POOL_MIN = env.int("DATABASE_POOL_MIN", 1)
-    DATABASE_POOL_MAX = env.int("DATABASE_POOL_MAX", 10)
+    DATABASE_POOL_MIN = env.int("DATABASE_POOL_MIN", 1, validate=validate.Range(0))
+    DATABASE_POOL_MAX = env.int("DATABASE_POOL_MAX", 10, validate=validate.Range(1))
     CACHE_URL = env.url(
         "CACHE_URL", None, schemes={"redis", "rediss"}, require_tld=False
     )
@@ -139,13 +139,17 @@ if not DEBUG:
 DATABASES = {"default": DATABASE}
 
 if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
-    # Readers beside a writer, and writers that wait their turn instead of failing
-    # with "database is locked": https://www.sqlite.org/wal.html
+    # Readers beside a writer, and writers that wait their turn, which may come late for
+    # one among many, instead of failing with "database is locked"; memory-mapped reads,
+    # and a log that shrinks again after a large import: https://www.sqlite.org/wal.html
     DATABASE["CONN_MAX_AGE"] = None
     DATABASE["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
-        "timeout": 5,
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        "timeout": 20,
+        "init_command": (
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; "
+            "PRAGMA mmap_size=134217728; PRAGMA journal_size_limit=67108864;"
+        ),
     }
 
 if DATABASE["ENGINE"] == "django.db.backends.postgresql":
@@ -154,7 +158,11 @@ if DATABASE["ENGINE"] == "django.db.backends.postgresql":
     # all is given up on: https://www.postgresql.org/docs/current/libpq-connect.html
     DATABASE["CONN_HEALTH_CHECKS"] = True
     DATABASE["OPTIONS"] = {
-        "pool": {"min_size": DATABASE_POOL_MIN, "max_size": DATABASE_POOL_MAX},
+        "pool": {
+            "min_size": DATABASE_POOL_MIN,
+            "max_size": DATABASE_POOL_MAX,
+            "timeout": 10,
+        },
         "connect_timeout": 5,
         "keepalives_idle": 10,
         "keepalives_interval": 5,
