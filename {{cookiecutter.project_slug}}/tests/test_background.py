@@ -24,7 +24,9 @@ def commands(monkeypatch):
     return commands
 
 
-def test_the_worker_serves_the_queue_in_the_database(commands):
+def test_the_worker_serves_the_queue_in_the_database(commands, settings):
+    settings.TASKS_URL = None
+
     call_command("worker", heartbeat_file="/run/worker")
 
     assert commands["ox_worker"]["heartbeat_file"] == "/run/worker"
@@ -108,7 +110,9 @@ def test_the_admin_shows_the_queue_on_redis(admin_client, settings, monkeypatch)
 
 
 @pytest.mark.django_db
-def test_the_admin_does_not_speak_of_redis_without_it(admin_client):
+def test_the_admin_does_not_speak_of_redis_without_it(admin_client, settings):
+    settings.TASKS_URL = None
+
     assert "redis" not in admin_client.get(reverse("admin:index")).text.lower()
 
 
