@@ -1,0 +1,9 @@
+from django.urls import path
+
+from . import views
+
+urlpatterns = [
+    path("read/", views.read),
+    path("write/", views.write),
+    path("json/", views.json),
+]

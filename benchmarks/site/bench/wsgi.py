@@ -1,0 +1,8 @@
+"""Django's own way into WSGI."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "my_site.settings")
+application = get_wsgi_application()
