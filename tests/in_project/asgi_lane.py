@@ -4,11 +4,13 @@ This runs in a generated project's environment; ../test_asgi.py sees to that.
 """
 
 import asyncio
+import itertools
 import json
 import re
 import threading
 import warnings
 from importlib import import_module
+from types import SimpleNamespace
 
 import asgi_views as views
 import pytest
@@ -119,6 +121,8 @@ class Client:
         await self.reading.wait()
         self.sent.append(message)
         self.news.set()
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            self.tell("http.disconnect")  # So says uvicorn when all is sent.
 
     async def chunks(self, number):
         """Wait until so many parts of a body have come."""
@@ -436,6 +440,47 @@ async def test_slow_clients_hold_no_thread(handler, path):
     for client in clients:
         client.reading.set()
         assert (await client.answer())[0] == 200
+
+
+async def test_a_response_that_is_slow_to_close_is_closed_all_the_same(counts, handler):
+    client = Client(handler, "/slow-to-close/")
+    await until(lambda: {"type": "http.response.body"} in client.sent)
+    await asyncio.sleep(0.05)  # By now the server has said that all is sent.
+    views.gate.set()
+    await client.answer()
+    events = [what for what, _ in views.log]
+    assert events == ["request_started", "closed", "request_finished"]
+    assert len(handler.threads.idle) == handler.threads.kept
+
+
+@pytest.mark.parametrize("path", ["/exit/", "/a-exit/"])
+async def test_a_view_that_exits_takes_no_thread_with_it(counts, handler, path):
+    async def server(*args):
+        with pytest.raises(SystemExit):
+            await handler(*args)
+
+    await Client(server, path).end()
+    assert len(handler.threads.idle) == handler.threads.kept
+    events = [what for what, _ in views.log]
+    assert events == ["request_started", "request_finished"]
+
+
+async def test_a_busy_process_starts_threads_once_its_queue_stands_still(monkeypatch):
+    clock = SimpleNamespace(process_time=itertools.count().__next__)
+    clock.monotonic = lambda: clock.now
+    clock.now = 0
+    monkeypatch.setattr(asgi, "time", clock)
+    threads = asgi.Threads()
+    busy = [await threads.acquire() for _ in range(threads.kept)]
+    first, second = (asyncio.create_task(threads.acquire()) for _ in range(2))
+    await asyncio.sleep(0.1)
+    clock.now = 0.4
+    threads.release(busy.pop())
+    clock.now = 0.8
+    await asyncio.sleep(0.1)
+    assert (first.done(), second.done()) == (True, False)
+    clock.now = 1
+    await until(second.done)
 
 
 async def test_threads_end_when_they_are_not_needed(monkeypatch, handler):

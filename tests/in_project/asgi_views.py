@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import io
+import sys
 import threading
 
 from django.contrib import messages
@@ -106,6 +107,14 @@ def suspicious(request):
     raise SuspiciousOperation("no")
 
 
+def exit(request):
+    sys.exit("a view's whim")
+
+
+async def a_exit(request):
+    sys.exit("a view's whim")
+
+
 def nothing(request):
     return None
 
@@ -130,6 +139,16 @@ async def a_rows(count):
 def stream(request):
     note("view")
     return StreamingHttpResponse(rows(3))
+
+
+class SlowToClose(list):
+    def close(self):
+        gate.wait(30)
+        note("closed")
+
+
+def slow_to_close(request):
+    return StreamingHttpResponse(SlowToClose(["one", "two"]))
 
 
 def endless_stream(request):
@@ -231,8 +250,11 @@ urlpatterns = [
     path("half/", half),
     path("broken/", Broken.as_view()),
     path("suspicious/", suspicious),
+    path("exit/", exit),
+    path("a-exit/", a_exit),
     path("nothing/", nothing),
     path("stream/", stream),
+    path("slow-to-close/", slow_to_close),
     path("endless-stream/", endless_stream),
     path("broken-stream/", broken_stream),
     path("cursor-stream/", cursor_stream),

@@ -11,7 +11,8 @@ Few threads are fastest. More are started while requests wait and the processor 
 not, so that slow views and open streams hold up nobody, and end when not needed.
 
 What it costs: request_finished is sent when a response is complete, not when the client
-has it (streams aside), so that slow clients hold no thread and no connection.
+has it (streams aside), so that slow clients hold no thread and no connection. And an
+asyncio task that outlives its async view can make no queries: put it into the queue.
 The way back: `application = django.core.asgi.get_asgi_application()`.
 """
 
@@ -41,6 +42,7 @@ class Threads:
     def __init__(self):
         self.idle = [ThreadPoolExecutor(1) for _ in range(self.kept)]
         self.waiting = deque()
+        self.moved = 0  # when the one in front had its turn, by time.monotonic()
 
     async def acquire(self):
         if self.idle:
@@ -48,7 +50,8 @@ class Threads:
         loop = asyncio.get_running_loop()
         self.waiting.append(turn := loop.create_future())
         if len(self.waiting) == 1:
-            loop.call_later(self.patience, self.relieve, loop, time.process_time(), 1)
+            self.moved = time.monotonic()
+            loop.call_later(self.patience, self.relieve, loop, time.process_time())
         try:
             return await turn
         except asyncio.CancelledError:
@@ -59,6 +62,7 @@ class Threads:
     def release(self, thread):
         while self.waiting:
             if not (turn := self.waiting.popleft()).done():
+                self.moved = time.monotonic()
                 return turn.set_result(thread)
         if len(self.idle) < self.kept:
             return self.idle.append(thread)
@@ -68,15 +72,15 @@ class Threads:
         thread.submit(connections.close_all)
         thread.shutdown(wait=False)
 
-    def relieve(self, loop, cpu_time, ticks):
+    def relieve(self, loop, cpu_time):
         """Start threads for those who wait, unless what they lack is the processor."""
         now = time.process_time()
-        if now - cpu_time < self.patience / 2 or ticks == 25:
-            ticks = 0
+        stuck = time.monotonic() - self.moved > 25 * self.patience
+        if stuck or now - cpu_time < self.patience / 2:
             for _ in range(min(len(self.waiting), 4 * self.kept)):
                 self.release(ThreadPoolExecutor(1))
         if self.waiting:
-            loop.call_later(self.patience, self.relieve, loop, now, ticks + 1)
+            loop.call_later(self.patience, self.relieve, loop, now)
 
 
 class Handler(ASGIHandler):
@@ -103,34 +107,34 @@ class Handler(ASGIHandler):
             body_file = await self.read_body(receive)
         except RequestAborted:
             return
-        answering = asyncio.create_task(self.answer(scope, body_file, send))
-        leaving = asyncio.create_task(receive())
-        leaving.add_done_callback(lambda _: answering.cancel())
+        thread, responses = None, []
         try:
-            await answering
-        except asyncio.CancelledError:
-            if not leaving.done():
+            async with asyncio.timeout(None) as presence:
+                leaving = asyncio.create_task(expire(presence, receive))
+                thread = await self.threads.acquire()
+                in_thread = sync_to_async(thread_sensitive=False, executor=thread)
+                response = await in_thread(self.respond)(scope, body_file, responses)
+                if response.closed or response.is_async:
+                    self.threads.release(thread)
+                    thread, in_thread = None, sync_to_async
+                else:
+                    parts = response.streaming_content
+                    response.streaming_content = stream(parts, in_thread(next))
+                await self.send_response(response, send)
+        except TimeoutError:
+            if not presence.expired():
                 raise
         finally:
             leaving.cancel()
+            if thread or (responses and not response.closed):
+                conclusion = self.conclude(thread, in_thread, body_file, responses)
+                await asyncio.shield(conclusion)
 
-    async def answer(self, scope, body_file, send):
-        thread = await self.threads.acquire()
-        in_thread = sync_to_async(thread_sensitive=False, executor=thread)
-        responses = []
+    async def conclude(self, thread, in_thread, body_file, responses):
+        """Clean up in the thread; if the client has left, when the view is done."""
         try:
-            response = await in_thread(self.respond)(scope, body_file, responses)
-            if response.closed or response.is_async:
-                self.threads.release(thread)
-                thread, in_thread = None, sync_to_async
-            else:
-                parts = response.streaming_content
-                response.streaming_content = stream(parts, in_thread(next))
-            await self.send_response(response, send)
+            await in_thread(self.finish)(body_file, responses)
         finally:
-            # When the client has left, this waits its turn until the view is done.
-            if not (responses and responses[0].closed):
-                await in_thread(self.finish)(body_file, responses)
             if thread:
                 self.threads.release(thread)
 
@@ -160,6 +164,12 @@ class Handler(ASGIHandler):
             if not response.closed:
                 response.close()
         body_file.close()
+
+
+async def expire(presence, receive):
+    """End the block that asyncio.timeout() guards when the client leaves."""
+    await receive()
+    presence.reschedule(0)
 
 
 async def stream(parts, take):
