@@ -5,9 +5,11 @@ import os
 import re
 import sqlite3
 import subprocess
+from pathlib import Path
 
 import pytest
 from helpers import PATIENCE, python_of
+from services import find
 from test_generated_readme import blocks
 from test_project import PRODUCTION
 
@@ -27,12 +29,13 @@ def machine(bake, tmp_path):
     project = bake(bootstrap=True)
     subprocess.run(["git", "clone", "-q", "--bare", project, origin], check=True)
     places = {
+        f"sudo -u {project.name} ": "",
         f"https://git.example.com/{project.name}.git": str(origin),
         f"/srv/{project.name}": str(tmp_path / "srv"),
         f"/var/lib/{project.name}": str(tmp_path / "data"),
-        "/var/backups": str(tmp_path),
     }
-    (tmp_path / "data").mkdir()
+    # What the unit of the backup makes.
+    (tmp_path / "data" / "backups").mkdir(parents=True)
 
     def type_block(text):
         for theirs, ours in places.items():
@@ -82,3 +85,34 @@ def test_a_machine_is_set_up_and_restored_from_its_backup_as_written(page, machi
 
     assert query(machine.data, "SELECT * FROM precious") == [("kept",)]
     assert query(machine.data, "SELECT count(*) FROM django_migrations") > [(10,)]
+
+
+def test_postgresql_is_restored_from_its_backup_as_written(
+    page, postgresql, tmp_path, monkeypatch
+):
+    psql = find("psql", *Path("/usr/lib/postgresql").glob("*/bin"))
+    monkeypatch.setenv(
+        "PATH", os.pathsep.join([str(Path(psql).parent), os.environ["PATH"]])
+    )
+    monkeypatch.setenv("PGHOST", "127.0.0.1")
+    monkeypatch.setenv("PGPORT", str(postgresql.port))
+
+    def sql(text, *user):
+        command = ["psql", "-qAt", "-v", "ON_ERROR_STOP=1", *user, "-c", text]
+        return subprocess.run(
+            command, check=True, capture_output=True, text=True
+        ).stdout
+
+    as_site = ("-U", "site", "site")
+    sql("CREATE ROLE site LOGIN", "-U", "postgres")
+    sql("CREATE DATABASE site OWNER site", "-U", "postgres")
+    sql("CREATE TABLE precious AS SELECT 'kept' AS word", *as_site)
+    dump, restore = (
+        block(page, "pg_dump").replace("docker compose exec -T db ", "").splitlines()
+    )
+    subprocess.run(["bash", "-euc", dump], cwd=tmp_path, check=True)
+    sql("DELETE FROM precious", *as_site)
+
+    subprocess.run(["bash", "-euc", restore], cwd=tmp_path, check=True)
+
+    assert sql("SELECT word FROM precious", *as_site) == "kept\n"
