@@ -113,7 +113,7 @@ def run(image, folder, services):
     `run(service, *options)` takes its command from there, and returns the container's
     name once it is started, or what it printed if `--rm` is among the options.
     """
-    volume = f"data-{secrets.token_hex(4)}"
+    volumes = {name: f"{name}-{secrets.token_hex(4)}" for name in ("data", "media")}
     environment = {
         **PRODUCTION,
         "DATABASE_URL": "sqlite:////data/db.sqlite3",
@@ -126,13 +126,16 @@ def run(image, folder, services):
         service = services[service]
         assert service["read_only"]
         assert service["cap_drop"] == ["ALL"]
+        assert service["volumes"] == ["media:/app/media"]
         if "--rm" not in options:
             containers.append(f"{folder.name}-{secrets.token_hex(4)}")
             options = ["--detach", "--name", containers[-1], *options]
         output = engine(
             *("run", "--network", "host", "--no-healthcheck", "--read-only"),
             *("--tmpfs", service["tmpfs"], "--cap-drop", "ALL"),
-            *("--security-opt", "no-new-privileges", "--volume", f"{volume}:/data"),
+            *("--security-opt", "no-new-privileges"),
+            *("--volume", f"{volumes['data']}:/data"),
+            *("--volume", f"{volumes['media']}:/app/media"),
             *(
                 part
                 for pair in environment.items()
@@ -147,7 +150,7 @@ def run(image, folder, services):
     yield run
     for container in containers:
         engine("rm", "--force", container)
-    engine("volume", "rm", "--force", volume)
+    engine("volume", "rm", "--force", *volumes.values())
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +168,7 @@ def web(run, port, health_checks):
     return name
 
 
-def test_it_serves_pages_and_static_files_from_a_system_it_cannot_write(web, port):
+def test_it_serves_pages_and_static_files(web, port):
     address = f"http://127.0.0.1:{port}"
     proxy = {"Host": PRODUCTION["ALLOWED_HOSTS"], "X-Forwarded-Proto": "https"}
 
@@ -174,11 +177,18 @@ def test_it_serves_pages_and_static_files_from_a_system_it_cannot_write(web, por
 
     assert status == 200
     assert fetch(address + sheet, proxy)[0] == 200
-    assert not passes(web, ["touch", "/app/file"])
 
 
 def test_it_is_not_root(web):
     assert int(engine("exec", web, "id", "-u")) >= 1000
+
+
+@pytest.mark.parametrize(
+    ("place", "is_writable"),
+    [("/data", True), ("/app/media", True), ("/tmp", True), ("/app", False)],
+)
+def test_it_writes_to_its_data_and_uploads_alone(web, place, is_writable):
+    assert passes(web, ["touch", f"{place}/file"]) == is_writable
 
 
 def test_its_health_check_fails_where_nothing_answers(web, health_checks):
