@@ -34,8 +34,7 @@ def machine(bake, tmp_path):
         f"/srv/{project.name}": str(tmp_path / "srv"),
         f"/var/lib/{project.name}": str(tmp_path / "data"),
     }
-    # What the unit of the backup makes.
-    (tmp_path / "data" / "backups").mkdir(parents=True)
+    (tmp_path / "data").mkdir()
 
     def type_block(text):
         for theirs, ours in places.items():
