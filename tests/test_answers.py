@@ -160,7 +160,9 @@ def test_names_of_the_installed_packages_are_taken(project):
     for package in importlib.metadata.distributions(path=[str(site_packages)]):
         names.add(re.sub(r"[-_.]+", "_", package.name).lower())
         tops = {Path(file).parts[0] for file in package.files or []}
-        names |= {top.partition(".")[0] for top in tops if "-info" not in top}
+        names |= {
+            top.partition(".")[0] for top in tops if not top.endswith(("-info", ".pth"))
+        }
     names = {name for name in names if re.fullmatch("[a-z][a-z0-9_]*", name)}
     assert names - {"py"} <= set(TAKEN)
 
@@ -189,7 +191,11 @@ def test_text_arrives_intact(bake, text):
     table = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["project"]
     assert table["description"] == text
     assert table["authors"][0]["name"] == text
-    assert site_settings(project) == {"name": text, "description": text}
+    assert site_settings(project) == {
+        "name": text,
+        "description": text,
+        "email": "you@example.com",
+    }
     assert text in (project / "README.md").read_text("utf-8")
 
 

@@ -34,8 +34,8 @@ def test_a_superuser_logs_in_to_the_admin(visitor, site):
     )
 
     visitor.visit("/admin/")
-    visitor.fill(username="ada@example.com", password=PASSWORD)
-    visitor.press("Log in")
+    visitor.fill(login="ada@example.com", password=PASSWORD)
+    visitor.press("Sign In")
 
     assert "Site administration" in visitor.text
 

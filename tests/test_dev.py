@@ -106,12 +106,13 @@ def only_line(server):
 def test_the_site_and_its_styled_admin_are_served(dev, workspace, tmp_path):
     _, address = start(dev, workspace.rename(tmp_path / "Mes Projets é"))
 
-    status, _, page = fetch(f"{address}admin/login/")
-    styles = re.findall(r'href="(/static/[^"]+\.css)"', page)
+    status, _, page = fetch(f"{address}admin/")
+    styles = re.findall(r'href="/(static/[^"]+\.css)"', page)
 
     assert status == 200
     assert styles
-    assert {fetch(address + style[1:])[0] for style in styles} == {200}
+    for style in (*styles, "static/admin/css/base.css"):
+        assert fetch(address + style)[0] == 200
 
 
 def test_nothing_but_the_address_is_printed_when_all_is_well(dev, project):

@@ -98,7 +98,7 @@ def test_nothing_of_the_template_is_left_in_a_project(bake):
             text = path.read_text("utf-8")
             assert "cookiecutter" not in text.lower(), path
             assert "#:" not in text, path
-            if path.suffix not in {".html", ".md"}:
+            if path.suffix != ".md" and "templates" not in path.parts:
                 assert "{{" not in text, path
                 assert "{%" not in text, path
 
@@ -115,7 +115,7 @@ DEPLOYMENT = {
 
 
 @pytest.mark.parametrize(
-    ("is_deployment", "most_files", "most_lines"), [(False, 50, 2500), (True, 13, 700)]
+    ("is_deployment", "most_files", "most_lines"), [(False, 70, 2900), (True, 13, 700)]
 )
 def test_a_project_stays_small(bake, is_deployment, most_files, most_lines):
     files = [

@@ -521,4 +521,4 @@ async def test_context_reaches_the_view_and_stays_with_its_request(handler):
             await handler(scope, receive, send)
 
         _, _, body = await Client(app, "/context/").answer()
-        assert json.loads(body) == {"tenant": name, "language": "en-us"}
+        assert json.loads(body) == {"tenant": name, "language": "en"}

@@ -1,9 +1,24 @@
+from allauth.account.decorators import secure_admin_login
+from allauth.mfa.admin import AuthenticatorAdmin
+from allauth.usersessions.admin import UserSessionAdmin
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
 from django.utils.translation import gettext_lazy as _
+from django.views.generic import RedirectView
 
 from .models import User
+
+# One way in for all, with its limits and its second factor, and one for a new password.
+admin.site.login = secure_admin_login(admin.site.login)
+admin.site.password_change = RedirectView.as_view(
+    pattern_name="account_change_password"
+)
+
+# allauth searches by username, which users here have none of.
+UserSessionAdmin.search_fields = ("user__email", "ip")
+# Whoever helps with a lost device may remove it, and not read its secret.
+AuthenticatorAdmin.exclude = ("data",)
 
 
 class UserCreationForm(AdminUserCreationForm):

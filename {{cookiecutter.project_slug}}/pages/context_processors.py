@@ -2,5 +2,5 @@ from django.conf import settings
 
 
 def site(request):
-    """Give every template `site.name` and `site.description` from settings.SITE."""
-    return {"site": settings.SITE}
+    """Give every template `SITE.name` and the rest of settings.SITE."""
+    return {"SITE": settings.SITE}

@@ -1,11 +1,14 @@
 import platform
+from datetime import timedelta
 
 import django
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.templatetags.static import static
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 
@@ -20,6 +23,37 @@ def home(request):
 def favicon(request):
     """Lead browsers that ask at the old address to the icon."""
     return redirect(static("favicon.svg"))
+
+
+@require_safe
+def manifest(request):
+    """Tell a phone how to keep the site among its apps."""
+    return JsonResponse(
+        {
+            "name": settings.SITE["name"],
+            "short_name": settings.SITE["name"],
+            "description": settings.SITE["description"],
+            "start_url": "/",
+            "display": "minimal-ui",
+            "icons": [{"src": static("favicon.svg"), "sizes": "any"}],
+        },
+        content_type="application/manifest+json",
+    )
+
+
+@require_safe
+def robots(request):
+    """Ask search engines to leave the admin out."""
+    return HttpResponse("User-agent: *\nDisallow: /admin/\n", "text/plain")
+
+
+@require_safe
+def security(request):
+    """Say where to report a weakness: https://www.rfc-editor.org/rfc/rfc9116"""
+    expires = (timezone.now() + timedelta(days=180)).isoformat(timespec="seconds")
+    return HttpResponse(
+        f"Contact: mailto:{settings.SITE['email']}\nExpires: {expires}\n", "text/plain"
+    )
 
 
 def project_status():

@@ -8,7 +8,7 @@ def test_home_greets_by_the_name_of_the_site(client):
     response = client.get("/")
 
     assert response.status_code == 200
-    assert response.context["site"]["name"] == settings.SITE["name"]
+    assert response.context["SITE"] == settings.SITE
 
 
 @pytest.mark.django_db

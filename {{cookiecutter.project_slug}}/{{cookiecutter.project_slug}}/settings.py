@@ -9,10 +9,12 @@ Each setting: https://docs.djangoproject.com/en/6.1/ref/settings/
 """
 
 import sys
+from email.headerregistry import Address
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 from django.utils.csp import CSP
+from django.utils.translation import gettext_lazy as _
 from environs import Env, EnvError, validate
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -55,11 +57,12 @@ except EnvError as error:
     )
 
 
-# The site, as its pages name it
+# The site, as its pages and e-mails name it; they come from this e-mail address
 
 SITE = {
     "name": "{{ cookiecutter.__project_name_quoted }}",
     "description": "{{ cookiecutter.__description_quoted }}",
+    "email": "{{ cookiecutter.__author_email_quoted }}",
 }
 
 
@@ -72,11 +75,13 @@ MIDDLEWARE = [
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
 ]
 
 ROOT_URLCONF = "{{ cookiecutter.project_slug }}.urls"
@@ -85,9 +90,14 @@ INSTALLED_APPS = [
     "accounts",
     "background",
     "pages",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    "django.contrib.humanize",
     "django.contrib.sessions",
     "django.contrib.messages",
     # Before staticfiles, so that runserver leaves static files to it as well.
@@ -241,6 +251,7 @@ else:
 # E-mail
 # https://docs.djangoproject.com/en/6.1/topics/email/
 
+DEFAULT_FROM_EMAIL = str(Address(SITE["name"], addr_spec=SITE["email"]))
 MAILERS = {"default": {"BACKEND": "background.mail.ConsoleBackend"}}
 
 if EMAIL_URL:
@@ -262,10 +273,42 @@ if EMAIL_URL:
     }
 
 
-# People and their passwords
+# People and how they log in
 # https://docs.djangoproject.com/en/6.1/topics/auth/
+# https://docs.allauth.org/en/latest/account/configuration.html
 
 AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "pages:home"
+
+ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_FORMS = {"signup": "accounts.forms.SignupForm"}
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+# By a code to type in, not a link to follow: one goes on where one was, and whoever
+# has a second factor can change their address, too.
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = True
+ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_RESEND = True
+ACCOUNT_EMAIL_SUBJECT_PREFIX = f"[{SITE['name']}] "
+# One address an account: a new one replaces the old once it is verified.
+ACCOUNT_CHANGE_EMAIL = True
+# Tell people of changes to their account, and ask for the password before these.
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+
+# A second factor, and passkeys in place of the password
+# https://docs.allauth.org/en/latest/mfa/configuration.html
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = SITE["name"]
+# A phone's clock may be half a minute off:
+# https://datatracker.ietf.org/doc/html/rfc6238#section-5.2
+MFA_TOTP_TOLERANCE = 1
+# Browsers allow passkeys without TLS on http://localhost alone.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = DEBUG
 
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
@@ -286,7 +329,9 @@ AUTH_PASSWORD_VALIDATORS = [
 # Language and time
 # https://docs.djangoproject.com/en/6.1/topics/i18n/
 
-LANGUAGE_CODE = "en-us"
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "UTC"
 
 

@@ -8,6 +8,7 @@ admin.site.site_header = admin.site.site_title = settings.SITE["name"]
 
 urlpatterns = [
     path("", include("pages.urls")),
+    path("accounts/", include("accounts.urls")),
     path("admin/", admin.site.urls),
 ]
 
