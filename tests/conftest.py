@@ -10,6 +10,7 @@ import pytest
 from filelock import FileLock
 from helpers import Server, python_of
 from services import PostgreSQL, Redis
+from sites import in_development, in_production
 from visitor import start_chromium
 
 TEMPLATE = Path(__file__).resolve().parent.parent
@@ -163,8 +164,22 @@ def redis():
 
 
 @pytest.fixture(scope="session")
+def development_site(project, tmp_path_factory):
+    """Return a copy of the project, served by dev.py; its visitors are many."""
+    with in_development(copy_project(project, tmp_path_factory.mktemp("site"))) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def production_site(project, tmp_path_factory):
+    """Return a copy of the project, served as in production; its visitors are many."""
+    with in_production(copy_project(project, tmp_path_factory.mktemp("site"))) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
 def chromium(tmp_path_factory):
-    """Return a headless Chromium; a Visitor in each test starts it anew."""
+    """Return a headless Chromium; each Visitor finds it without a past."""
     chrome = start_chromium(tmp_path_factory.mktemp("chromium"))
     yield chrome
     chrome.quit()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import re
 import ssl
@@ -45,12 +46,21 @@ class Site:
             check=True,
         )
 
-    def find_in_mail(self, pattern):
-        """Return the last match of `pattern` in the mail, as soon as there is one."""
-        return wait_until(
-            lambda: re.findall(pattern, self.mail()),
-            lambda: f"No mail has {pattern!r}, but:\n{self.mail()}",
-        )[-1]
+    def create_superuser(self, email, password):
+        self.manage(
+            *("createsuperuser", "--no-input", "--email", email),
+            DJANGO_SUPERUSER_PASSWORD=password,
+        )
+
+    def find_in_mail(self, address, pattern):
+        """Return the last match in the mail to `address`, as soon as there is one."""
+
+        def find():
+            messages = self.mail().split("\nTo: ")
+            own = [text for text in messages if text.startswith(address)]
+            return re.findall(pattern, "\n".join(own))
+
+        return wait_until(find, lambda: f"No {pattern!r} came:\n{self.mail()}")[-1]
 
 
 @contextlib.contextmanager
@@ -72,24 +82,34 @@ def in_development(folder):
 
 
 @contextlib.contextmanager
-def in_production(folder, *options):
+def in_production(folder, processes=1):
     """Serve `folder` by plain uvicorn, behind a proxy that ends TLS; yield the Site.
 
-    `options` are uvicorn's. The mail goes through the queue and over SMTP.
+    Its mail goes through the queue and over SMTP. The proxy gives connections to one
+    process after the other.
     """
-    port = free_port()
-    with mail_server() as (mail_port, mail), tls_proxy(port) as tls_port:
+    ports = [free_port() for _ in range(processes)]
+    application = f"{folder.name}.asgi:application"
+    commands = [
+        *(["-m", "uvicorn", application, "--port", str(port)] for port in ports),
+        ["manage.py", "worker"],
+    ]
+    with (
+        mail_server() as (mail_port, mail),
+        tls_proxy(ports) as port,
+        contextlib.ExitStack() as stack,
+    ):
         env = {**PRODUCTION, "EMAIL_URL": f"smtp://127.0.0.1:{mail_port}"}
-        site = Site(f"https://localhost:{tls_port}", folder, env, mail)
+        site = Site(f"https://localhost:{port}", folder, env, mail)
         site.manage("collectstatic", "--no-input")
-        application = f"{folder.name}.asgi:application"
-        command = ["-m", "uvicorn", application, "--port", str(port), *options]
-        server = Server([python_of(folder), *command], folder, {**os.environ, **env})
-        try:
+        servers = []
+        for command in commands:
+            command = [python_of(folder), *command]
+            servers.append(Server(command, folder, {**os.environ, **env}))
+            stack.callback(servers[-1].stop)
+        for server, port in zip(servers, ports, strict=False):
             server.wait_until_it_answers(f"http://localhost:{port}/livez")
-            yield site
-        finally:
-            server.stop()
+        yield site
 
 
 @contextlib.contextmanager
@@ -100,7 +120,8 @@ def mail_server(port=None):
     class Handler:
         async def handle_DATA(self, server, session, envelope):
             message = message_from_bytes(envelope.content, policy=policy.default)
-            parts.append(message.get_body(["plain"]).get_content())
+            text = message.get_body(["plain"]).get_content()
+            parts.append(f"\nTo: {message['To']}\n{text}".replace("\r\n", "\n"))
             return "250 OK"
 
     # Port 0 would do, but for the controller's own trial connection.
@@ -108,14 +129,14 @@ def mail_server(port=None):
     controller = Controller(Handler(), hostname="127.0.0.1", port=port)
     controller.start()
     try:
-        yield port, lambda: "\n".join(parts)
+        yield port, lambda: "".join(parts)
     finally:
         controller.stop()
 
 
 @contextlib.contextmanager
-def tls_proxy(port):
-    """Yield the port on which https://localhost is passed on to 127.0.0.1:`port`.
+def tls_proxy(ports):
+    """Yield the port on which https://localhost is passed on to `ports` in turn.
 
     As a hosting service's proxy does, it tells the site in headers of each request
     that TLS ends here, and who asks. Its certificate is made for the occasion.
@@ -123,9 +144,11 @@ def tls_proxy(port):
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     trustme.CA().issue_cert("localhost").configure_cert(tls)
 
+    turns = itertools.cycle(ports)
+
     async def pass_on(browser, to_browser):
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            site, to_site = await asyncio.open_connection("127.0.0.1", port)
+        with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):
+            site, to_site = await asyncio.open_connection("127.0.0.1", next(turns))
             answers = asyncio.create_task(copy(site, to_browser))
             try:
                 while True:

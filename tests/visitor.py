@@ -1,5 +1,6 @@
 """A person at Chromium, who looks at every page and notices whatever is wrong."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -31,10 +32,11 @@ ARGUMENTS = (
 
 RUN_AXE = """
 const done = arguments[0];
-axe.run(document, {resultTypes: ["violations"]}).then(
-  ({violations}) => done(violations.map(
-    ({id, help, nodes}) => [id, help, ...nodes.map(({html}) => html)].join("\\n"))),
-  error => done([String(error)]));
+Promise.allSettled(document.getAnimations().map(animation => animation.finished))
+  .then(() => axe.run(document, {resultTypes: ["violations"]}))
+  .then(({violations}) => violations.map(({id, nodes}) =>
+    [id, ...nodes.map(node => node.html + " " + node.failureSummary)].join(" ")))
+  .then(done, error => done([String(error)]));
 """
 
 
@@ -75,16 +77,18 @@ def start_chromium(profile):
 class Visitor:
     """Somebody new, with no cookies yet, who looks at each page that comes.
 
-    `thorough` has axe look too, in light and in dark, and keeps each page's HTML
-    as the server sent it in `pages`.
+    With the source of `axe`, that looks too, in light and in dark, at each page that
+    is new, whose path and HTML, as it was sent, are kept in `pages` by its text.
     """
 
-    def __init__(self, chrome, origin, thorough=False):
+    def __init__(self, chrome, origin, axe=None):
         self.chrome = chrome
         self.origin = origin
-        self.axe = npm_tool("axe-core/axe.min.js").read_text("utf-8") * thorough
+        self.axe = axe
         self.pages = {}
         chrome.get("about:blank")
+        if chrome.virtual_authenticator_id:
+            chrome.remove_virtual_authenticator()
         chrome.execute_cdp_cmd("Network.clearBrowserCookies", {})
         chrome.execute_cdp_cmd("Network.clearBrowserCache", {})
         for log in chrome.log_types:
@@ -110,23 +114,33 @@ class Visitor:
             field.clear()
             field.send_keys(value)
 
-    def press(self, label, status=200):
-        """Click the link or button that is called `label`; another page comes."""
-        page = self.chrome.find_element(By.TAG_NAME, "html")
-        self.chrome.find_element(
-            By.XPATH,
-            f"//*[self::a or self::button][normalize-space()='{label}']"
-            f" | //input[@type='submit'][@value='{label}']",
-        ).click()
-        wait_until(lambda: self.is_gone(page), lambda: f"{label!r} leads nowhere.")
-        self.look(status)
+    def check(self, name):
+        """Tick the box of this name."""
+        self.chrome.find_element(By.NAME, name).click()
 
-    def is_gone(self, page):
-        """Say whether `page` was left for another one, which is there."""
-        state = self.chrome.execute_script("return document.readyState")
-        return state == "complete" and page != self.chrome.find_element(
-            By.TAG_NAME, "html"
+    def press(self, label, status=200):
+        """Click what is called `label`, first of all a button; another page comes."""
+        named = f"[normalize-space()='{label}']"
+        places = (
+            f"//main//button{named}",
+            f"//main//a{named}",
+            f"//button{named} | //a{named} | //input[@value='{label}']",
         )
+        found = [
+            element
+            for place in places
+            for element in self.chrome.find_elements(By.XPATH, place)
+        ]
+        assert found, f"{label!r} is not on {self.path}:\n{self.text}"
+        self.chrome.execute_script("window.isLeft = true")
+        found[0].click()
+        wait_until(
+            lambda: self.chrome.execute_script(
+                "return !window.isLeft && document.readyState == 'complete'"
+            ),
+            lambda: f"{label!r} leads nowhere from {self.path}:\n{self.text}",
+        )
+        self.look(status)
 
     def look(self, status=200):
         """Fail if anything is wrong with the page, which should have this status."""
@@ -155,11 +169,12 @@ class Visitor:
                         complaints.append(f"{response['status']}: {response['url']}")
                 case "Network.loadingFailed" if not parameters.get("canceled"):
                     complaints.append(f"{parameters['errorText']} {parameters}")
-        if self.axe:
+        text = self.text
+        if self.axe and text not in self.pages:
             body = self.chrome.execute_cdp_cmd(
                 "Network.getResponseBody", {"requestId": document}
             )
-            self.pages[f"{len(self.pages):02} {where}"] = body["body"]
+            self.pages[text] = (self.path, body["body"])
             self.chrome.execute_script(self.axe)
             for theme in ("light", "dark"):
                 self.prefer(theme)
@@ -191,12 +206,25 @@ class Visitor:
         )
 
 
-def validate(folder, *options):
-    """Fail if the W3C's validator finds an error in a file of `folder`."""
+@contextlib.contextmanager
+def thorough_visitor(chrome, origin, folder):
+    """Yield a Visitor who looks at the pages with axe, and has their HTML validated."""
+    visitor = Visitor(
+        chrome, origin, npm_tool("axe-core/axe.min.js").read_text("utf-8")
+    )
+    yield visitor
+    for number, (path, page) in enumerate(visitor.pages.values()):
+        name = f"{number:02}{path.replace('/', '-')}.html"
+        (folder / name).write_text(page, "utf-8")
+    validate(folder)
+
+
+def validate(path, *options):
+    """Fail if the W3C's validator finds an error in a file or a folder of them."""
     need(shutil.which("java"), "java on PATH")
     vnu = npm_tool("vnu-jar/build/dist/vnu.jar")
     result = subprocess.run(
-        ["java", "-jar", vnu, "--errors-only", *options, folder],
+        ["java", "-jar", vnu, "--errors-only", *options, path],
         stderr=subprocess.PIPE,
         encoding="utf-8",
         check=False,

@@ -1,0 +1,172 @@
+"""What people do on the site, in Chromium, while nothing may be wrong with any page.
+
+Each journey is made on a laptop, served by dev.py, and in production, served by plain
+uvicorn behind a proxy that ends TLS. There, axe and the W3C's validator read each page.
+"""
+
+import time
+
+import pyotp
+import pytest
+from visitor import Visitor, thorough_visitor
+
+PASSWORD = "correct horse battery"
+NEW_PASSWORD = "staple of the horse"
+
+
+@pytest.fixture(params=["development_site", "production_site"])
+def site(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def visitor(site, production_site, chromium, tmp_path):
+    if site is not production_site:
+        yield Visitor(chromium, site.origin)
+    else:
+        with thorough_visitor(chromium, site.origin, tmp_path) as visitor:
+            yield visitor
+
+
+def log_in(visitor, email, password=PASSWORD):
+    visitor.visit("/")
+    visitor.press("Sign In")
+    visitor.fill(login=email, password=password)
+    visitor.press("Sign In")
+
+
+def log_out(visitor):
+    visitor.press("Sign Out")
+    assert "You have signed out." in visitor.text
+
+
+def confirm_access(visitor, password=PASSWORD):
+    """Type the password again, before the account may be changed."""
+    assert visitor.path == "/accounts/reauthenticate/"
+    visitor.fill(password=password)
+    visitor.press("Confirm")
+
+
+def add_authenticator_app(visitor):
+    """Scan the code with a phone, as it were; return the app, which makes codes."""
+    visitor.press("Account")
+    visitor.press("Two-Factor Authentication")
+    visitor.press("Activate")
+    confirm_access(visitor)
+    image = visitor.chrome.find_element("css selector", "main img")
+    assert image.get_property("naturalWidth") > 100
+    secret = visitor.chrome.find_element("id", "authenticator_secret")
+    app = pyotp.TOTP(secret.get_property("value"))
+    visitor.fill(code=app.now())
+    visitor.press("Activate")
+    assert "Authenticator app activated." in visitor.text
+    return app
+
+
+def enter_code_from_mail(visitor, site, email):
+    assert "Enter Email Verification Code" in visitor.text
+    visitor.fill(code=site.find_in_mail(email, r"(?m)^\w{4}-\w{4}$"))
+    visitor.press("Confirm")
+
+
+def enter_code(visitor, app):
+    """Type the app's next code: the one it shows may have been used."""
+    assert visitor.path == "/accounts/2fa/authenticate/"
+    visitor.fill(code=app.at(time.time(), counter_offset=1))
+    visitor.press("Sign In")
+
+
+def test_an_account_from_the_first_day_to_the_last(site, visitor):
+    email = "ada@example.com"
+
+    # Sign up, and type in the code that comes by e-mail.
+    visitor.visit("/")
+    visitor.press("Sign Up")
+    visitor.fill(email=email, password1=PASSWORD, password2=PASSWORD)
+    visitor.press("Sign Up")
+    enter_code_from_mail(visitor, site, email)
+    assert f"You have confirmed {email}." in visitor.text
+    log_out(visitor)
+
+    # Log in, with the password and then with an app's code as well.
+    log_in(visitor, email)
+    assert f"Successfully signed in as {email}." in visitor.text
+    app = add_authenticator_app(visitor)
+    log_out(visitor)
+    log_in(visitor, email)
+    enter_code(visitor, app)
+
+    # Add a passkey, and log in with nothing else.
+    visitor.add_authenticator()
+    visitor.visit("/accounts/2fa/")
+    visitor.press("Add")
+    confirm_access(visitor)
+    visitor.check("passwordless")
+    visitor.press("Add")
+    assert "Security key added." in visitor.text
+    log_out(visitor)
+    visitor.press("Sign In")
+    visitor.press("Sign in with a passkey")
+    assert f"Successfully signed in as {email}." in visitor.text
+    log_out(visitor)
+
+    # Forget the password, and set another by the link that comes by e-mail.
+    visitor.press("Sign In")
+    visitor.press("Forgot your password?")
+    visitor.fill(email=email)
+    visitor.press("Reset My Password")
+    visitor.visit(site.find_in_mail(email, r"http\S+/password/reset/key/[\w-]+/"))
+    visitor.fill(password1=NEW_PASSWORD, password2=NEW_PASSWORD)
+    visitor.press("Change Password")
+    log_in(visitor, email, NEW_PASSWORD)
+    visitor.press("Use a security key")
+
+    # Close the account, which then is no more.
+    visitor.press("Account")
+    visitor.press("Close Account")
+    confirm_access(visitor, NEW_PASSWORD)
+    visitor.press("Close my account")
+    assert "Your account is closed." in visitor.text
+    log_in(visitor, email, NEW_PASSWORD)
+    assert "email address and/or password" in visitor.text
+
+
+def test_an_account_is_moved_to_another_address_and_password(site, visitor):
+    old, new = "joan@example.com", "joan@example.org"
+    site.create_superuser(old, PASSWORD)
+    log_in(visitor, old)
+
+    # A new address counts once it is verified.
+    visitor.press("Account")
+    visitor.fill(email=new)
+    visitor.press("Change Email")
+    confirm_access(visitor)
+    enter_code_from_mail(visitor, site, new)
+    assert f"You have confirmed {new}." in visitor.text
+
+    visitor.press("Account")
+    visitor.press("Change Password")
+    visitor.fill(oldpassword=PASSWORD, password1=NEW_PASSWORD, password2=NEW_PASSWORD)
+    visitor.press("Change Password")
+    assert "Password successfully changed." in visitor.text
+    visitor.press("Sessions")
+    assert "Current" in visitor.text
+    visitor.press("Sign Out")
+    log_in(visitor, new, NEW_PASSWORD)
+    assert f"Successfully signed in as {new}." in visitor.text
+
+
+def test_a_superuser_enters_the_admin_with_a_code(site, visitor):
+    email = "grace@example.com"
+    site.create_superuser(email, PASSWORD)
+    log_in(visitor, email)
+    app = add_authenticator_app(visitor)
+    log_out(visitor)
+
+    visitor.visit("/admin/")
+    visitor.fill(login=email, password=PASSWORD)
+    visitor.press("Sign In")
+    enter_code(visitor, app)
+
+    assert visitor.path == "/admin/"
+    assert "Site administration" in visitor.text
