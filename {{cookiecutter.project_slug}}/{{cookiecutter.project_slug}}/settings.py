@@ -11,7 +11,7 @@ Each setting: https://docs.djangoproject.com/en/6.1/ref/settings/
 import sys
 from email.headerregistry import Address
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
 from django.utils.csp import CSP
 from django.utils.translation import gettext_lazy as _
@@ -48,6 +48,9 @@ try:
     TASKS_URL = env.url(
         "TASKS_URL", None, schemes={"redis", "rediss"}, require_tld=False
     )
+    STORAGE_URL = env.url(
+        "STORAGE_URL", None, schemes={"http", "https"}, require_tld=False
+    )
     LIVE_RELOAD = env.bool("LIVE_RELOAD", False) and DEBUG
 except EnvError as error:
     # One sentence, where an exception would print a page about this file.
@@ -73,7 +76,7 @@ MIDDLEWARE = [
     "pages.health.middleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "pages.staticfiles.StaticFilesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -342,6 +345,15 @@ TIME_ZONE = "UTC"
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_ALLOW_ALL_ORIGINS = False
+
+
+# Uploaded files, in the folder media or in object storage
+# https://docs.djangoproject.com/en/6.1/topics/files/
+# https://django-storages.readthedocs.io/en/latest/backends/amazon-S3.html
+
+MEDIA_URL = "media/"
+MEDIA_ROOT = BASE_DIR / "media"
 
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -354,6 +366,24 @@ STORAGES = {
     },
 }
 
+STORAGE_ORIGINS = []
+
+if STORAGE_URL:
+    STORAGE_ORIGINS = [f"{STORAGE_URL.scheme}://{STORAGE_URL.netloc.split('@')[-1]}"]
+    STORAGES["default"] = {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "endpoint_url": STORAGE_ORIGINS[0],
+            "access_key": unquote(STORAGE_URL.username or "") or None,
+            "secret_key": unquote(STORAGE_URL.password or "") or None,
+            "bucket_name": STORAGE_URL.path.strip("/"),
+            "addressing_style": "path",
+            "signature_version": "s3v4",
+            "file_overwrite": False,
+            **dict(parse_qsl(STORAGE_URL.query)),
+        },
+    }
+
 
 # Security
 # https://docs.djangoproject.com/en/6.1/topics/security/
@@ -364,7 +394,8 @@ SECURE_CSP = {
     "default-src": [CSP.SELF],
     "script-src": [CSP.SELF, CSP.NONCE],
     "style-src": [CSP.SELF, CSP.NONCE],
-    "img-src": [CSP.SELF, "data:"],
+    "img-src": [CSP.SELF, "data:", *STORAGE_ORIGINS],
+    "media-src": [CSP.SELF, *STORAGE_ORIGINS],
     "object-src": [CSP.NONE],
     "base-uri": [CSP.NONE],
     "form-action": [CSP.SELF],

@@ -1,6 +1,7 @@
 """Which address is answered by what: https://docs.djangoproject.com/en/6.1/topics/http/urls/"""
 
 from django.conf import settings
+from django.conf.urls.static import static
 from django.contrib import admin
 from django.urls import include, path
 
@@ -11,6 +12,9 @@ urlpatterns = [
     path("accounts/", include("accounts.urls")),
     path("admin/", admin.site.urls),
 ]
+
+# Uploaded files, while DEBUG is on; in production the proxy in front serves them.
+urlpatterns += static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT)
 
 if settings.LIVE_RELOAD:
     urlpatterns += [path("__reload__/", include("django_browser_reload.urls"))]

@@ -1,0 +1,133 @@
+"""Static files in production, and uploaded ones in object storage."""
+
+import os
+
+import pytest
+import requests
+from helpers import Server, free_port
+from moto.server import ThreadedMotoServer
+from sites import PRODUCTION
+from test_project import run, uvicorn
+
+
+@pytest.fixture(scope="module")
+def server(released):
+    """Serve a release by plain uvicorn."""
+    port = free_port()
+    env = {**os.environ, **PRODUCTION, "EMAIL_URL": "smtp://localhost"}
+    server = Server(uvicorn(released, port), released, env)
+    server.address = f"http://localhost:{port}"
+    server.wait_until_it_answers(f"{server.address}/livez")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def sheet(released):
+    """Return the path of a style sheet of the admin's, with the hash in its name."""
+    (sheet,) = (released / "staticfiles").glob("admin/css/base.????????????.css")
+    return sheet
+
+
+@pytest.fixture
+def get(server, sheet):
+    """Return a function that asks for the style sheet, or another name beside it."""
+
+    def get(name=sheet.name, encoding="identity", **headers):
+        address = f"{server.address}/static/admin/css/{name}"
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        headers |= {"X-Forwarded-Proto": "https", "Accept-Encoding": encoding}
+        return requests.get(address, headers=headers)
+
+    return get
+
+
+def test_a_hashed_file_is_kept_for_ever(get):
+    assert "immutable" in get().headers["Cache-Control"]
+    assert "immutable" not in get("base.css").headers["Cache-Control"]
+
+
+@pytest.mark.parametrize(
+    ("accepted", "encoding"),
+    [("identity", None), ("gzip, deflate", "gzip"), ("gzip, br, zstd", "br")],
+)
+def test_a_file_is_compressed_as_the_browser_likes(get, sheet, accepted, encoding):
+    response = get(encoding=accepted)
+
+    assert response.headers.get("Content-Encoding") == encoding
+    assert "Accept-Encoding" in response.headers["Vary"]
+    compressed = sheet.with_name(
+        f"{sheet.name}.{ {'gzip': 'gz'}.get(encoding, encoding) }"
+    )
+    file = compressed if encoding else sheet
+    assert int(response.headers["Content-Length"]) == file.stat().st_size
+
+
+def test_a_file_that_a_browser_has_is_not_sent_again(get):
+    headers = get("base.css").headers
+
+    by_tag = get("base.css", If_None_Match=headers["ETag"])
+    by_date = get("base.css", If_Modified_Since=headers["Last-Modified"])
+    assert [by_tag.status_code, by_date.status_code] == [304, 304]
+    assert by_tag.content == by_date.content == b""
+    assert get("base.css", If_None_Match='"another"').status_code == 200
+
+
+def test_a_part_of_a_file_is_sent_when_only_a_part_is_asked_for(get, sheet):
+    whole = sheet.read_bytes()
+    etag = get().headers["ETag"]
+
+    for wanted, status, content in [
+        ({"Range": "bytes=10-19"}, 206, whole[10:20]),
+        ({"Range": "bytes=-10"}, 206, whole[-10:]),
+        ({"Range": "bytes=10-19", "If_Range": etag}, 206, whole[10:20]),
+        ({"Range": "bytes=10-19", "If_Range": '"another"'}, 200, whole),
+        ({"Range": "bytes=0-0"}, 200, whole),
+        ({"Range": "bytes=9999999-"}, 416, b""),
+    ]:
+        response = get(**wanted)
+        assert (response.status_code, response.content) == (status, content)
+
+
+def test_static_files_are_served_without_a_warning_and_for_this_site_alone(get, server):
+    response = get()
+
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert "Strict-Transport-Security" in response.headers
+    assert "Access-Control-Allow-Origin" not in response.headers
+    assert "Warning" not in server.output
+
+
+UPLOAD = """
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.conf import settings
+
+for text in (b"one", b"two"):
+    name = default_storage.save("notes/a note.txt", ContentFile(text))
+    print(default_storage.url(name))
+print(*settings.SECURE_CSP["img-src"])
+"""
+
+
+def test_uploads_go_to_object_storage_by_configuration(project, monkeypatch):
+    for name, value in (("ACCESS_KEY_ID", "key"), ("SECRET_ACCESS_KEY", "secret")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    storage = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    storage.start()
+    try:
+        address = "http://{}:{}".format(*storage.get_host_and_port())
+        requests.put(f"{address}/uploads")
+        url = address.replace("//", "//key:sec%2Fret@") + "/uploads"
+        command = ["manage.py", "shell", "--no-imports", "--command", UPLOAD]
+
+        status, output = run(project, *command, env={"STORAGE_URL": url})
+
+        assert status == 0, output
+        one, two, csp = output.splitlines()
+        assert address in csp.split()
+        assert requests.get(one).text == "one"
+        assert requests.get(two).text == "two"
+        assert "Signature=" in one
+    finally:
+        storage.stop()

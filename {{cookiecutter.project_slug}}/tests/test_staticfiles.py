@@ -1,0 +1,34 @@
+from pathlib import Path
+
+import pytest
+from django.contrib.staticfiles import finders
+
+
+@pytest.fixture
+def get(client, settings):
+    """Ask for the style sheet, which is found without collectstatic."""
+    settings.WHITENOISE_AUTOREFRESH = settings.WHITENOISE_USE_FINDERS = True
+
+    def get(**headers):
+        response = client.get("/static/site.css", headers=headers)
+        return response.status_code, response.getvalue()
+
+    return get
+
+
+@pytest.fixture
+def whole():
+    return Path(finders.find("site.css")).read_bytes()
+
+
+def test_a_range_of_a_file_is_served(get, whole):
+    assert get(Range="bytes=10-19") == (206, whole[10:20])
+
+
+@pytest.mark.parametrize("wanted", ["bytes=0-0", "bytes=-1"])
+def test_who_asks_for_one_byte_gets_the_file(get, whole, wanted):
+    assert get(Range=wanted) == (200, whole)
+
+
+def test_who_has_a_part_of_another_version_gets_the_file(get, whole):
+    assert get(**{"Range": "bytes=10-", "If-Range": '"older"'}) == (200, whole)
