@@ -62,7 +62,7 @@ def enter_environment():
     if not (python.exists() and (venv / "pyvenv.cfg").exists()):
         sys.exit("There is no .venv yet: `python scripts/bootstrap.py` makes it.")
     if Path(sys.prefix).resolve() != venv.resolve():
-        command = [str(python), str(Path(__file__).resolve()), *sys.argv[1:]]
+        command = [str(python), str(Path(sys.argv[0]).resolve()), *sys.argv[1:]]
         if os.name != "nt":
             os.execv(command[0], command)
         # Windows has no exec: wait, and leave Ctrl-C to the one waited for.
