@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="types what POSIX shells
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"`([\w./]+\.\w+)`")
-SERVER = re.compile(r"scripts/dev\.py|^uvicorn |runserver")
+SERVER = re.compile(r"scripts/(dev|serve)\.py|^uvicorn |runserver")
 
 
 @dataclass
@@ -118,7 +118,7 @@ class Newcomer:
         server = self.serve(
             ["bash", "-c", self.command(f"exec {line}")],
             cwd=self.project,
-            env={**env, "UVICORN_PORT": str(port)},
+            env={**env, "PORT": str(port), "UVICORN_PORT": str(port)},
             url=f"http://127.0.0.1:{port}/livez",
         )
         address = f"http://127.0.0.1:{port}"

@@ -43,7 +43,7 @@ TIMEOUT_GRACEFUL_SHUTDOWN = 25
 # For the request that may be on its way to a worker which ends.
 TIMEOUT_LAST_REQUEST = 1
 # For a worker to start, and to give a sign of life.
-TIMEOUT_WORKER = 60
+TIMEOUT_WORKER = 30
 
 logger = logging.getLogger("uvicorn.error")
 
@@ -166,10 +166,6 @@ class Workers(multiprocess.Multiprocess):
 class Worker(multiprocess.Process):
     """A process that serves the site."""
 
-    def target(self, sockets=None):
-        self.config.app = load_application()
-        super().target(sockets)
-
     @functools.cached_property
     def server(self):
         return WorkerServer(self.config)
@@ -180,6 +176,10 @@ multiprocess.Process = Worker
 
 
 class WorkerServer(Server):
+    def run(self, sockets=None):
+        self.config.app = load_application()
+        super().run(sockets)
+
     async def shutdown(self, sockets=None):
         """Answer everybody whose connection the system has taken, then end."""
         Connection.ending = True
