@@ -97,7 +97,9 @@ def project(bake):
 def copy_project(project, folder):
     """Copy a project into `folder`; the copy shares its .venv."""
     copy = folder / project.name
-    shutil.copytree(project, copy, ignore=shutil.ignore_patterns(".venv"))
+    # What lies beside the database comes and goes while a server uses it.
+    ignored = shutil.ignore_patterns(".venv", "db.sqlite3-*")
+    shutil.copytree(project, copy, ignore=ignored)
     (copy / ".venv").symlink_to(project / ".venv", target_is_directory=True)
     return copy
 
