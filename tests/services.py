@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import trustme
 from helpers import free_port
 
 REQUIRED = "REQUIRE_SERVICES" in os.environ  # as .ci/run sets it
@@ -62,6 +63,24 @@ class PostgreSQL:
 
     def stop(self):
         self.run("pg_ctl", "stop", "-m", "immediate", "-D", self.folder / "data")
+
+    def start_tls(self):
+        """Offer TLS from now on, as localhost; return the authority's certificate."""
+        authority = trustme.CA()
+        certificate = authority.issue_cert("localhost")
+        data = self.folder / "data"
+        for path, blob in (
+            (data / "server.crt", certificate.cert_chain_pems[0]),
+            (data / "server.key", certificate.private_key_pem),
+        ):
+            blob.write_to_path(path)
+            path.chmod(0o600)
+            if self.user:
+                shutil.chown(path, self.user["user"])
+        (data / "postgresql.auto.conf").write_text("ssl = on\n")
+        self.run("pg_ctl", "reload", "-D", data)
+        authority.cert_pem.write_to_path(self.folder / "authority.pem")
+        return self.folder / "authority.pem"
 
     def new_database(self):
         """Return the DATABASE_URL of an empty database."""

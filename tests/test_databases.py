@@ -62,6 +62,32 @@ def test_a_site_outlives_a_restart_of_postgresql(project, site, postgresql):
     assert fetch(f"{address}/admin/", BROWSER)[0] == 200
 
 
+CONNECT = """
+from django.db import connection
+
+connection.settings_dict["OPTIONS"].pop("pool")  # It would try again and again.
+connection.ensure_connection()
+print("encrypted:", connection.connection.pgconn.ssl_in_use)
+"""
+
+
+def test_a_database_has_to_prove_its_name_where_tls_is_required(project, postgresql):
+    url = f"{postgresql.new_database()}?sslmode=require"
+    authority = postgresql.start_tls()
+    command = ("manage.py", "shell", "--no-imports", "--command", CONNECT)
+    by_name = url.replace("127.0.0.1", "localhost")
+    told = f"&sslrootcert={authority}"
+
+    for database, trusted, outcome in [
+        (by_name + told, "", "encrypted: True"),
+        (by_name, authority, "encrypted: True"),
+        (by_name, "", "certificate verify failed"),
+        (url + told, "", "does not match host name"),
+    ]:
+        env = {"DATABASE_URL": database, "SSL_CERT_FILE": str(trusted)}
+        assert outcome in run(project, *command, env=env)[1]
+
+
 def test_a_database_that_hangs_takes_health_checks_no_time_and_no_threads(site):
     with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
         host, port = silent.getsockname()

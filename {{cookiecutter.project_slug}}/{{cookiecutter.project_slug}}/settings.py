@@ -8,6 +8,7 @@ production: DEBUG is off and no secret has a fallback.
 Each setting: https://docs.djangoproject.com/en/6.1/ref/settings/
 """
 
+import ssl
 import sys
 from email.headerregistry import Address
 from pathlib import Path
@@ -183,6 +184,12 @@ if DATABASE["ENGINE"] == "django.db.backends.postgresql":
         "tcp_user_timeout": 25_000,
         **DATABASE.get("OPTIONS", {}),
     }
+    if DATABASE["OPTIONS"].get("sslmode") == "require":
+        # To libpq that is to encrypt, whoever is at the other end.
+        DATABASE["OPTIONS"]["sslmode"] = "verify-full"
+        DATABASE["OPTIONS"].setdefault(
+            "sslrootcert", ssl.get_default_verify_paths().cafile or "system"
+        )
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
