@@ -70,13 +70,11 @@ def in_development(folder):
     server = Server(command, folder, {**os.environ})
     try:
         address = wait_until(
-            lambda: re.search(r"http://127\.0\.0\.1:(\d+)", server.output),
+            lambda: re.search(r"http://localhost:\d+", server.output),
             lambda: f"No address was printed:\n{server.output}",
         )
         server.wait_until_it_answers(address[0])
-        # Passkeys are for names; an IP address cannot have any.
-        origin = f"http://localhost:{address[1]}"
-        yield Site(origin, folder, {}, lambda: server.output)
+        yield Site(address[0], folder, {}, lambda: server.output)
     finally:
         server.stop()
 

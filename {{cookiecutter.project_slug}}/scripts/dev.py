@@ -45,7 +45,9 @@ def main():
     enter_environment()
     listener = listen(options.host, options.port, options.strict_port)
     host, port = listener.getsockname()[:2]
-    if ipaddress.ip_address(host).is_unspecified:
+    address = ipaddress.ip_address(host)
+    if address.is_unspecified or address.is_loopback:
+        # By name, for browsers keep no passkeys for an IP address.
         host = "localhost"
     url = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
     print(f"\n  Site   {url}\n  Admin  {url}admin/\n\nCtrl-C stops it.\n", flush=True)
