@@ -137,7 +137,7 @@ class Newcomer:
         worker = self.serve(
             ["bash", "-c", self.command(f"exec {line}")], cwd=self.project
         )
-        worker.wait_for_output("path=notes.tasks.tidy_up succeeded")
+        worker.wait_for_output("path=notes.tasks.tidy_up state=SUCCESSFUL")
         worker.stop()
 
 

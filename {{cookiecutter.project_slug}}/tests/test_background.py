@@ -37,7 +37,7 @@ def test_the_worker_serves_the_queue_on_redis(commands, settings):
 
     call_command("worker", heartbeat_file="/run/worker")
 
-    assert commands == {"run_redis_tasks": {"continuous": True}}
+    assert commands["run_redis_tasks"]["continuous"]
 
 
 @pytest.mark.parametrize("name", [None, "heart"])

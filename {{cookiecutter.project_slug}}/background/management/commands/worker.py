@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 from django.conf import settings
 from django.core.management import BaseCommand, call_command
 from django.tasks import task_backends
@@ -15,8 +18,15 @@ class Command(BaseCommand):
         )
 
     def handle(self, heartbeat_file, **options):
+        # What the libraries' commands would print, they log as well.
         if settings.TASKS_URL:
             task_backends["default"].heartbeat_file = heartbeat_file
-            call_command("run_redis_tasks", continuous=True)
+            with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+                call_command("run_redis_tasks", continuous=True, stdout=nowhere)
         else:
-            call_command("ox_worker", concurrency=4, heartbeat_file=heartbeat_file)
+            call_command(
+                "ox_worker",
+                concurrency=4,
+                heartbeat_file=heartbeat_file,
+                verbosity=0,
+            )
