@@ -1,4 +1,21 @@
 import pytest
+from django.contrib.auth import get_user_model
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def ada(db):
+    """Return somebody who has signed up, and verified her address."""
+    user = get_user_model().objects.create_user("ada@example.com", PASSWORD)
+    user.emailaddress_set.create(email=user.email, verified=True, primary=True)
+    return user
+
+
+@pytest.fixture(autouse=True)
+def passwords_are_hashed_at_once(settings):
+    """Hash passwords badly: well takes long, and for the better part of a test run."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture(autouse=True)

@@ -82,6 +82,14 @@ def test_what_changed_while_the_server_was_out_is_not_found_as_it_was(cache, ser
     assert cache.get("other") == "kept"
 
 
+def test_a_server_that_nobody_missed_comes_back_as_well(cache):
+    cache._cache.go_out(ConnectionError("connection refused"))
+
+    cache.set("page", "new")
+
+    assert cache.get("page") == "new"
+
+
 def test_a_server_that_is_out_is_not_asked_by_everybody(cache, server, monkeypatch):
     monkeypatch.setattr(TolerantClient, "pause", 60)
     server.is_up = False
