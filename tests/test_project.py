@@ -33,7 +33,6 @@ def run(project, *command, env=None):
 @pytest.mark.parametrize(
     "command",
     [
-        "-m pytest -p no:cacheprovider",
         "-m ruff check --no-cache",
         "-m ruff format --check --no-cache",
         "manage.py check",
@@ -46,6 +45,17 @@ def test_project_passes_its_own_tools(project, command):
     status, output = run(project, *command.split())
 
     assert status == 0, output
+
+
+def test_its_own_tests_come_by_every_line_of_its_apps(project, tmp_path):
+    env = {"COVERAGE_FILE": str(tmp_path / "coverage")}
+    for command in (
+        "-m coverage run -m pytest -p no:cacheprovider",
+        "-m coverage report --fail-under 100",
+    ):
+        status, output = run(project, *command.split(), env=env)
+
+        assert status == 0, output
 
 
 def test_deployment_checks_are_clean_in_production(project):

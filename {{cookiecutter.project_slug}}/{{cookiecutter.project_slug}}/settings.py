@@ -203,6 +203,7 @@ CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
         "LOCATION": "cache",
+        # Past Django's 300, entries make room for others: failed log-ins, forgotten.
         "OPTIONS": {"MAX_ENTRIES": 10_000},
     }
 }
