@@ -52,7 +52,8 @@ def security(request):
     """Say where to report a weakness: https://www.rfc-editor.org/rfc/rfc9116"""
     expires = (timezone.now() + timedelta(days=180)).isoformat(timespec="seconds")
     return HttpResponse(
-        f"Contact: mailto:{settings.SITE['email']}\nExpires: {expires}\n", "text/plain"
+        f"Contact: mailto:{settings.SITE['email']}\nExpires: {expires}\n",
+        "text/plain; charset=utf-8",
     )
 
 
