@@ -4,5 +4,6 @@ from django.tasks import task
 
 @task
 def prune():
-    """Delete the tasks that have been over for a week, failed ones too."""
+    """Delete tasks that have been over for a week, failed or not, and old sessions."""
     call_command("ox_prune", older_than="7d", include_failed=True)
+    call_command("clearsessions")

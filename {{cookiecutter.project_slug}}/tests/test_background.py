@@ -2,6 +2,7 @@ from datetime import datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.tasks import TaskResultStatus
 from django.urls import reverse
@@ -66,6 +67,17 @@ def test_tasks_are_kept_for_a_week(status):
     prune.enqueue()
 
     assert OxTask.objects.get().task_path == "over.6.days"
+
+
+@pytest.mark.django_db
+def test_sessions_that_have_ended_are_deleted():
+    now = timezone.now()
+    for key, days in (("ended", -1), ("open", 1)):
+        Session.objects.create(session_key=key, expire_date=now + timedelta(days=days))
+
+    prune.enqueue()
+
+    assert Session.objects.get().session_key == "open"
 
 
 TRACEBACK = "Traceback (most recent call last): …"
