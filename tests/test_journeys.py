@@ -20,12 +20,22 @@ def site(request):
 
 
 @pytest.fixture
-def visitor(site, production_site, chromium, tmp_path):
-    if site is not production_site:
-        yield Visitor(chromium, site.origin)
-    else:
+def visitor(site, chromium, tmp_path):
+    if site.origin.startswith("https:"):
         with thorough_visitor(chromium, site.origin, tmp_path) as visitor:
             yield visitor
+    else:
+        yield Visitor(chromium, site.origin)
+
+
+def sign_up(visitor, site, email):
+    """Sign up, and type in the code that comes by e-mail."""
+    visitor.visit("/")
+    visitor.press("Sign Up")
+    visitor.fill(email=email, password1=PASSWORD, password2=PASSWORD)
+    visitor.press("Sign Up")
+    enter_code_from_mail(visitor, site, email)
+    assert f"You have confirmed {email}." in visitor.text
 
 
 def log_in(visitor, email, password=PASSWORD):
@@ -79,13 +89,7 @@ def enter_code(visitor, app):
 def test_an_account_from_the_first_day_to_the_last(site, visitor):
     email = "ada@example.com"
 
-    # Sign up, and type in the code that comes by e-mail.
-    visitor.visit("/")
-    visitor.press("Sign Up")
-    visitor.fill(email=email, password1=PASSWORD, password2=PASSWORD)
-    visitor.press("Sign Up")
-    enter_code_from_mail(visitor, site, email)
-    assert f"You have confirmed {email}." in visitor.text
+    sign_up(visitor, site, email)
     log_out(visitor)
 
     # Log in, with the password and then with an app's code as well.
@@ -154,6 +158,18 @@ def test_an_account_is_moved_to_another_address_and_password(site, visitor):
     visitor.press("Sign Out")
     log_in(visitor, new, NEW_PASSWORD)
     assert f"Successfully signed in as {new}." in visitor.text
+
+
+def test_people_come_and_go_without_javascript(development_site, chromium):
+    visitor = Visitor(chromium, development_site.origin)
+    visitor.allow_scripts(False)
+    email = "emmy@example.com"
+
+    sign_up(visitor, development_site, email)
+    log_out(visitor)
+    log_in(visitor, email)
+
+    assert f"Successfully signed in as {email}." in visitor.text
 
 
 def test_a_superuser_enters_the_admin_with_a_code(site, visitor):

@@ -39,6 +39,11 @@ Promise.allSettled(document.getAnimations().map(animation => animation.finished)
   .then(done, error => done([String(error)]));
 """
 
+IS_TOO_WIDE = """
+const page = document.documentElement;
+return page.scrollWidth > page.clientWidth;
+"""
+
 
 def need(found, what):
     """Skip the test where `what` was not found, or fail it where it may not skip."""
@@ -77,8 +82,9 @@ def start_chromium(profile):
 class Visitor:
     """Somebody new, with no cookies yet, who looks at each page that comes.
 
-    With the source of `axe`, that looks too, in light and in dark, at each page that
-    is new, whose path and HTML, as it was sent, are kept in `pages` by its text.
+    With the source of `axe`, that looks too, in light and in dark, on a phone as well,
+    at each page that is new, whose path and HTML, as it was sent, are kept in `pages`
+    by its text.
     """
 
     def __init__(self, chrome, origin, axe=None):
@@ -91,6 +97,7 @@ class Visitor:
             chrome.remove_virtual_authenticator()
         chrome.execute_cdp_cmd("Network.clearBrowserCookies", {})
         chrome.execute_cdp_cmd("Network.clearBrowserCache", {})
+        self.allow_scripts(True)
         for log in chrome.log_types:
             chrome.get_log(log)
 
@@ -176,10 +183,13 @@ class Visitor:
             )
             self.pages[text] = (self.path, body["body"])
             self.chrome.execute_script(self.axe)
-            for theme in ("light", "dark"):
-                self.prefer(theme)
+            for theme, width in (("light", 1280), ("dark", 320)):
+                self.see(theme, width)
                 violations = self.chrome.execute_async_script(RUN_AXE)
                 complaints += [f"{theme}: {violation}" for violation in violations]
+            if self.chrome.execute_script(IS_TOO_WIDE):
+                complaints.append("It does not fit into 320 pixels.")
+            self.see("light", 1280)
         assert not complaints, "\n".join([where, *complaints])
 
     def events(self):
@@ -187,11 +197,20 @@ class Visitor:
         for entry in self.chrome.get_log("performance"):
             yield json.loads(entry["message"])["message"]
 
-    def prefer(self, theme):
-        """Look at pages in "light" or in "dark" from now on."""
+    def see(self, theme, width):
+        """Look at pages in "light" or in "dark", in a window so many pixels wide."""
         feature = {"name": "prefers-color-scheme", "value": theme}
+        size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+        for setting, values in (
+            ("setEmulatedMedia", {"features": [feature]}),
+            ("setDeviceMetricsOverride", size),
+        ):
+            self.chrome.execute_cdp_cmd(f"Emulation.{setting}", values)
+
+    def allow_scripts(self, allowed):
+        """Turn the JavaScript of pages on or off."""
         self.chrome.execute_cdp_cmd(
-            "Emulation.setEmulatedMedia", {"features": [feature]}
+            "Emulation.setScriptExecutionDisabled", {"value": not allowed}
         )
 
     def add_authenticator(self):
