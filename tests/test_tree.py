@@ -103,6 +103,10 @@ def test_nothing_of_the_template_is_left_in_a_project(bake):
                 assert "{%" not in text, path
 
 
+def test_the_style_sheet_can_be_read_at_one_sitting():
+    assert (TREE / "static" / "site.css").stat().st_size < 10_000
+
+
 # What the project is deployed with, which its owner may do without.
 DEPLOYMENT = {
     ".dockerignore",
