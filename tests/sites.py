@@ -21,6 +21,7 @@ PRODUCTION = {
     "DEBUG": "false",
     "SECRET_KEY": "fL2xq9Zt-" * 8,
     "ALLOWED_HOSTS": "localhost",
+    "CSRF_TRUSTED_ORIGINS": "https://localhost",
 }
 
 

@@ -12,6 +12,7 @@ PRODUCTION = {
     "DEBUG": "false",
     "SECRET_KEY": "fL2xq9Zt-" * 8,
     "ALLOWED_HOSTS": "example.com",
+    "CSRF_TRUSTED_ORIGINS": "https://example.com",
     "EMAIL_URL": "submission://ada:secret@smtp.example.com",
 }
 
