@@ -5,7 +5,7 @@ import re
 import pytest
 
 # By which bootstrap.py finds Python and uv: theirs, and explained there.
-OF_TOOLS = {"PYENV_ROOT", "UV"}
+OF_TOOLS = {"PATH", "PYENV_ROOT", "UV"}
 
 
 @pytest.fixture(scope="module")

@@ -122,7 +122,7 @@ def test_a_visitor_without_tls_is_sent_to_where_it_is(ask):
 def test_cookies_go_to_this_host_alone_and_over_tls_alone(ask, server):
     for cookie in (
         server.cookie,
-        ask("/accounts/password/change/").headers["Set-Cookie"],
+        ask("/admin/accounts/user/add/").headers["Set-Cookie"],
     ):
         assert cookie.startswith("__Host-")
         assert "Domain" not in cookie
