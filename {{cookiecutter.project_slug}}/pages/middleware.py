@@ -102,22 +102,24 @@ def loggable_path(request):
     Such a secret is the key in a link by which to reset a password. It has a name in
     the route, as in <token>; Django has a list of what such names contain.
     """
-    match = request.resolver_match or find(request.path_info)
-    if match and any(
-        map(SafeExceptionReporterFilter.hidden_settings.search, match.kwargs)
-    ):
+    is_secret = SafeExceptionReporterFilter.hidden_settings.search
+    match = request.resolver_match or find(request)
+    if match and any(map(is_secret, match.kwargs)):
         return f"/{match.route}"
     return escape_uri_path(request.path)
 
 
-def find(path):
-    """Return which route an answer came from that no view has given, or None.
-
-    Another middleware gave it: it led to the same path with TLS or a slash, say.
+def find(request):
     """
-    for candidate in (path, f"{path}/"):
-        with suppress(Exception):  # The log is no place to find out that one is wrong.
-            return resolve(candidate)
+    Return the match of a request that no view has answered, or None.
+
+    A middleware did: it led to the same path with TLS or a slash at its end, say. Most
+    often it is a static file, and that is soon told.
+    """
+    if not request.path.startswith(settings.STATIC_URL):
+        for path in (request.path_info, f"{request.path_info}/"):
+            with suppress(Exception):  # To log is not the time to find a mistake there.
+                return resolve(path)
     return None
 
 
