@@ -38,6 +38,7 @@ ENVIRONMENT = {
     "SECRET_KEY": secrets.token_urlsafe(50),
     "ALLOWED_HOSTS": "127.0.0.1",
     "CSRF_TRUSTED_ORIGINS": "https://127.0.0.1",
+    "EMAIL_URL": "smtp://127.0.0.1",
 }
 ADDED = {
     "settings.py": """
@@ -109,7 +110,7 @@ class Server:
 
     def ask(self, path, connections, seconds):
         """Let so many clients ask one request after another; return what they saw."""
-        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}"]
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--timeout", "30"]
         for name, value in HEADERS.items():
             command += ["-H", f"{name}: {value}"]
         command += ["-s", BENCHMARKS / "wrk.lua", f"http://127.0.0.1:{self.port}{path}"]
@@ -271,7 +272,7 @@ def times(ours, theirs):
 
 
 def print_table(title, columns, rows):
-    print(f"\n| {title} | {' | '.join(columns)} |\n| --- |", " --- |" * len(columns))
+    print(f"\n| {title} | {' | '.join(columns)} |\n|{' --- |' * (len(columns) + 1)}")
     for name, cells in rows.items():
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
@@ -284,6 +285,8 @@ def main():
     parser.add_argument("tables", nargs="*", choices=TABLES, default=[*TABLES])
     parser.add_argument("--quick", action="store_true", help="one round, not five")
     options = parser.parse_args()
+    # Where it is set, every start would compile all of Django.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory() as folder:
         project = make_project(Path(folder))
         for name in options.tables:

@@ -170,8 +170,8 @@ def serve(config, sockets):
                     connection.transport.close()
             await super().shutdown(sockets)
 
-    config.app = load_application()
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    config.app = load_application()
     DevServer(config).run(sockets)
 
 

@@ -22,6 +22,7 @@ import sys
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from operator import call
 
 import django
 from asgiref.sync import sync_to_async
@@ -33,14 +34,24 @@ from django.http import FileResponse
 from django.urls import set_script_prefix
 
 
-class Threads:
-    """Executors of one thread each, for a request must stay on the thread it has."""
+class Thread(ThreadPoolExecutor):
+    """One thread, for a request must stay on the thread it has."""
 
+    def __init__(self):
+        super().__init__(max_workers=1)
+        self.call = sync_to_async(call, thread_sensitive=False, executor=self)
+
+    def end(self):
+        self.submit(connections.close_all)
+        self.shutdown(wait=False)
+
+
+class Threads:
     kept = 4
     patience = 0.02  # seconds
 
     def __init__(self):
-        self.idle = [ThreadPoolExecutor(1) for _ in range(self.kept)]
+        self.idle = [Thread() for _ in range(self.kept)]
         self.waiting = deque()
         self.moved = 0  # when the one in front had its turn, by time.monotonic()
 
@@ -66,11 +77,7 @@ class Threads:
                 return turn.set_result(thread)
         if len(self.idle) < self.kept:
             return self.idle.append(thread)
-        self.end(thread)
-
-    def end(self, thread):
-        thread.submit(connections.close_all)
-        thread.shutdown(wait=False)
+        thread.end()
 
     def relieve(self, loop, cpu_time):
         """Start threads for those who wait, unless what they lack is the processor."""
@@ -78,7 +85,7 @@ class Threads:
         stuck = time.monotonic() - self.moved > 25 * self.patience
         if stuck or now - cpu_time < self.patience / 2:
             for _ in range(min(len(self.waiting), 4 * self.kept)):
-                self.release(ThreadPoolExecutor(1))
+                self.release(Thread())
         if self.waiting:
             loop.call_later(self.patience, self.relieve, loop, now)
 
@@ -100,7 +107,7 @@ class Handler(ASGIHandler):
             await receive()
             await send({"type": f"lifespan.{phase}.complete"})
         while self.threads.idle:
-            self.threads.end(self.threads.idle.pop())
+            self.threads.idle.pop().end()
 
     async def handle(self, scope, receive, send):
         try:
@@ -112,14 +119,14 @@ class Handler(ASGIHandler):
             async with asyncio.timeout(None) as presence:
                 leaving = asyncio.create_task(expire(presence, receive))
                 thread = await self.threads.acquire()
-                in_thread = sync_to_async(thread_sensitive=False, executor=thread)
-                response = await in_thread(self.respond)(scope, body_file, responses)
+                in_thread = thread.call
+                response = await in_thread(self.respond, scope, body_file, responses)
                 if response.closed or response.is_async:
                     self.threads.release(thread)
-                    thread, in_thread = None, sync_to_async
+                    thread, in_thread = None, sync_to_async(call)
                 else:
                     parts = response.streaming_content
-                    response.streaming_content = stream(parts, in_thread(next))
+                    response.streaming_content = stream(parts, in_thread)
                 await self.send_response(response, send)
         except TimeoutError:
             if not presence.expired():
@@ -133,7 +140,7 @@ class Handler(ASGIHandler):
     async def conclude(self, thread, in_thread, body_file, responses):
         """Clean up in the thread; if the client has left, when the view is done."""
         try:
-            await in_thread(self.finish)(body_file, responses)
+            await in_thread(self.finish, body_file, responses)
         finally:
             if thread:
                 self.threads.release(thread)
@@ -172,9 +179,9 @@ async def expire(presence, receive):
     presence.reschedule(0)
 
 
-async def stream(parts, take):
+async def stream(parts, in_thread):
     end = object()
-    while (part := await take(parts, end)) is not end:
+    while (part := await in_thread(next, parts, end)) is not end:
         yield part
 
 
