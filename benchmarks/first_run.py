@@ -69,6 +69,8 @@ def by_hand(folder, interpreter):
 
 def main():
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
+    # Where it is set, nothing would write the bytecode that a first run leaves behind.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     figures = {"the template": [], "by hand": []}
     # The first round warms the caches, and is not counted.
     for number in range(rounds + 1):
