@@ -10,7 +10,7 @@ import pytest
 from filelock import FileLock
 from helpers import Server, python_of
 from services import PostgreSQL, Redis
-from sites import in_development, in_production
+from sites import PRODUCTION, in_development, in_production
 from visitor import start_chromium
 
 TEMPLATE = Path(__file__).resolve().parent.parent
@@ -126,7 +126,7 @@ def released(project, shared_folder):
             subprocess.run(
                 [python_of(copy), "manage.py", "collectstatic", "--no-input"],
                 cwd=copy,
-                env={**os.environ, "DEBUG": "false", "EMAIL_URL": "smtp://localhost"},
+                env={**os.environ, **PRODUCTION, "EMAIL_URL": "smtp://localhost"},
                 stdout=subprocess.DEVNULL,
                 check=True,
             )

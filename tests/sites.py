@@ -21,6 +21,7 @@ PRODUCTION = {
     "DEBUG": "false",
     "SECRET_KEY": "fL2xq9Zt-" * 8,
     "ALLOWED_HOSTS": "localhost",
+    "CSRF_TRUSTED_ORIGINS": "https://localhost",
 }
 
 
@@ -133,14 +134,16 @@ def mail_server(port=None):
 
 
 @contextlib.contextmanager
-def tls_proxy(ports):
+def tls_proxy(ports, authority=None):
     """Yield the port on which https://localhost is passed on to `ports` in turn.
 
     As a hosting service's proxy does, it tells the site in headers of each request
-    that TLS ends here, and who asks. Its certificate is made for the occasion.
+    that TLS ends here, and who asks. Its certificate is made for the occasion, by
+    `authority` if there is one.
     """
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    trustme.CA().issue_cert("localhost").configure_cert(tls)
+    certificate = (authority or trustme.CA()).issue_cert("localhost")
+    certificate.configure_cert(tls)
 
     turns = itertools.cycle(ports)
 

@@ -43,6 +43,7 @@ def test_the_projects_own_tests_pass_on_postgresql(project, postgresql):
     )
 
     assert status == 0, output
+    assert "Warning" not in output
 
 
 def test_a_site_outlives_a_restart_of_postgresql(project, site, postgresql):

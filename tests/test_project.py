@@ -12,6 +12,7 @@ PRODUCTION = {
     "DEBUG": "false",
     "SECRET_KEY": "fL2xq9Zt-" * 8,
     "ALLOWED_HOSTS": "example.com",
+    "CSRF_TRUSTED_ORIGINS": "https://example.com",
     "EMAIL_URL": "submission://ada:secret@smtp.example.com",
 }
 
@@ -92,7 +93,23 @@ def test_production_does_not_start_without_a_mail_server(project):
     status, output = run(project, "manage.py", "check", env=env)
 
     assert status == 1
-    assert output.startswith('Environment variable "EMAIL_URL" not set.')
+    assert output.startswith('Set "EMAIL_URL" (environment variable not set; as in ')
+
+
+def test_production_names_all_that_it_lacks_at_once_with_examples(project):
+    env = {"DEBUG": "false", "SECRET_KEY": ""}
+
+    status, output = run(project, "manage.py", "check", env=env)
+
+    assert status == 1
+    assert len(output.splitlines()) == 1
+    for example in (
+        "SECRET_KEY=",
+        "ALLOWED_HOSTS=example.com",
+        "CSRF_TRUSTED_ORIGINS=https://example.com",
+        "EMAIL_URL=submission://user:password@smtp.example.com",
+    ):
+        assert f"as in {example}" in output
 
 
 def test_without_any_configuration_it_does_not_start(workspace):
@@ -101,7 +118,7 @@ def test_without_any_configuration_it_does_not_start(workspace):
     status, output = run(workspace, "manage.py", "check")
 
     assert status == 1
-    assert output.startswith('Environment variable "SECRET_KEY" not set.')
+    assert output.startswith('Set "SECRET_KEY" (environment variable not set; as in ')
 
 
 def assert_home_and_admin_are_styled(address):

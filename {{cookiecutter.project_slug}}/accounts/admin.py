@@ -62,3 +62,9 @@ class UserAdmin(BaseUserAdmin):
             },
         ),
     )
+
+    def save_model(self, request, user, form, change):
+        """Save it; a new address is the only one then, and has yet to be verified."""
+        super().save_model(request, user, form, change)
+        if "email" in form.changed_data:
+            user.emailaddress_set.all().delete()

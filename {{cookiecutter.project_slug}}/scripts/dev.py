@@ -170,8 +170,8 @@ def serve(config, sockets):
                     connection.transport.close()
             await super().shutdown(sockets)
 
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     config.app = load_application()
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     DevServer(config).run(sockets)
 
 

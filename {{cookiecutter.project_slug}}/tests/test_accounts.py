@@ -91,6 +91,16 @@ def test_a_new_address_counts_when_it_is_verified(client, ada):
     assert ada.email == "ada@example.org"
 
 
+def test_somebody_who_was_added_in_the_admin_verifies_the_address_first(client):
+    User.objects.create_user("ada@example.com", PASSWORD)
+
+    log_in(client)
+    assert get_user(client).is_anonymous
+    send(client, "account_email_verification_sent", code=code_in(mail.outbox[0]))
+
+    assert get_user(client).email == "ada@example.com"
+
+
 def test_a_second_factor_is_asked_for(client, ada):
     TOTP.activate(ada, "JBSWY3DPEHPK3PXP")
     codes = RecoveryCodes.activate(ada).get_unused_codes()

@@ -4,6 +4,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from .conftest import PASSWORD
+
 User = get_user_model()
 pytestmark = pytest.mark.django_db
 
@@ -83,6 +85,24 @@ def test_a_user_is_added_by_address(admin_client):
     )
 
     assert User.objects.get(email="grace@example.com").has_usable_password()
+
+
+def test_a_new_name_leaves_the_address_verified(admin_client, ada):
+    url = reverse("admin:accounts_user_change", args=[ada.pk])
+    admin_client.post(url, {"email": ada.email, "first_name": "Ada"})
+
+    ada.refresh_from_db()
+    assert ada.first_name == "Ada"
+    assert ada.emailaddress_set.get().verified
+
+
+def test_a_new_address_takes_the_place_of_the_old_one(admin_client, client, ada):
+    url = reverse("admin:accounts_user_change", args=[ada.pk])
+    admin_client.post(url, {"email": "ada@example.org", "is_active": "on"})
+
+    assert not client.login(email="ada@example.com", password=PASSWORD)
+    assert client.login(email="ada@example.org", password=PASSWORD)
+    assert not ada.emailaddress_set.exists()
 
 
 def test_the_secret_of_an_authenticator_app_is_not_shown(admin_client):

@@ -1,7 +1,9 @@
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
+from django.db import connections
 
 User = get_user_model()
 pytestmark = pytest.mark.django_db
@@ -32,6 +34,8 @@ async def test_a_user_is_found_by_address_from_an_async_view_too():
     user = await User.objects.acreate(email="ada@example.com")
 
     assert await User.objects.aget_by_natural_key("Ada@example.com") == user
+    # PostgreSQL does not drop a database that somebody is connected to.
+    await sync_to_async(connections.close_all)()
 
 
 def test_createsuperuser_asks_for_nothing_but_address_and_password(monkeypatch):

@@ -8,6 +8,7 @@ production: DEBUG is off and no secret has a fallback.
 Each setting: https://docs.djangoproject.com/en/6.1/ref/settings/
 """
 
+import re
 import ssl
 import sys
 from email.headerregistry import Address
@@ -16,7 +17,7 @@ from urllib.parse import parse_qsl, quote, unquote
 
 from django.utils.csp import CSP
 from django.utils.translation import gettext_lazy as _
-from environs import Env, EnvError, validate
+from environs import Env, EnvValidationError, validate
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -24,39 +25,49 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 # The environment
 # https://12factor.net/config
 
-env = Env()
+env = Env(eager=False)  # All that is missing is said at once, below.
 env.read_env(BASE_DIR / ".env", recurse=False)
 
+DEBUG = env.bool("DEBUG", False)
+SECRET_KEY = env.str("SECRET_KEY", validate=validate.Length(min=50))
+ALLOWED_HOSTS = env.list(
+    "ALLOWED_HOSTS",
+    [] if DEBUG else ...,
+    validate=validate.Length(min=0 if DEBUG else 1),
+)
+CSRF_TRUSTED_ORIGINS = env.list(
+    "CSRF_TRUSTED_ORIGINS",
+    [] if DEBUG else ...,
+    validate=validate.Length(min=0 if DEBUG else 1),
+)
+DATABASE = env.dj_db_url(
+    "DATABASE_URL", f"sqlite:///{quote(str(BASE_DIR / 'db.sqlite3'))}"
+)
+DATABASE_POOL_MIN = env.int("DATABASE_POOL_MIN", 1, validate=validate.Range(0))
+DATABASE_POOL_MAX = env.int("DATABASE_POOL_MAX", 10, validate=validate.Range(1))
+CACHE_URL = env.url("CACHE_URL", None, schemes={"redis", "rediss"}, require_tld=False)
+EMAIL_URL = env.url(
+    "EMAIL_URL",
+    None if DEBUG else ...,
+    schemes={"smtp", "smtps", "submission"},
+    require_tld=False,
+)
+TASKS_URL = env.url("TASKS_URL", None, schemes={"redis", "rediss"}, require_tld=False)
+STORAGE_URL = env.url("STORAGE_URL", None, schemes={"http", "https"}, require_tld=False)
+LIVE_RELOAD = env.bool("LIVE_RELOAD", False) and DEBUG
+
 try:
-    DEBUG = env.bool("DEBUG", False)
-    SECRET_KEY = env.str("SECRET_KEY", validate=validate.Length(min=50))
-    ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", [])
-    CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [])
-    DATABASE = env.dj_db_url(
-        "DATABASE_URL", f"sqlite:///{quote(str(BASE_DIR / 'db.sqlite3'))}"
-    )
-    DATABASE_POOL_MIN = env.int("DATABASE_POOL_MIN", 1, validate=validate.Range(0))
-    DATABASE_POOL_MAX = env.int("DATABASE_POOL_MAX", 10, validate=validate.Range(1))
-    CACHE_URL = env.url(
-        "CACHE_URL", None, schemes={"redis", "rediss"}, require_tld=False
-    )
-    EMAIL_URL = env.url(
-        "EMAIL_URL",
-        None if DEBUG else ...,
-        schemes={"smtp", "smtps", "submission"},
-        require_tld=False,
-    )
-    TASKS_URL = env.url(
-        "TASKS_URL", None, schemes={"redis", "rediss"}, require_tld=False
-    )
-    STORAGE_URL = env.url(
-        "STORAGE_URL", None, schemes={"http", "https"}, require_tld=False
-    )
-    LIVE_RELOAD = env.bool("LIVE_RELOAD", False) and DEBUG
-except EnvError as error:
+    env.seal()
+except EnvValidationError as error:
     # One sentence, where an exception would print a page about this file.
+    guide = (BASE_DIR / ".env.example").read_text("utf-8")
+    examples = dict(re.findall(r"^(?:# )?(?:Production: )?(\w+)=(.+)$", guide, re.M))
+    faults = [
+        f'"{name}" ({faults[0].rstrip(".").lower()}; as in {name}={examples[name]})'
+        for name, faults in error.error_messages.items()
+    ]
     sys.exit(
-        f"{str(error).rstrip('.')}. Set it in the environment or in the file .env: "
+        f"Set {', '.join(faults)} in the environment or in the file .env: "
         "`python scripts/bootstrap.py` makes one, .env.example explains it."
     )
 
@@ -75,8 +86,11 @@ SITE = {
 
 MIDDLEWARE = [
     "pages.health.middleware",
+    "pages.middleware.LogMiddleware",
+    "pages.middleware.HeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "pages.staticfiles.StaticFilesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -84,7 +98,6 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
 ]
 
@@ -393,6 +406,49 @@ if STORAGE_URL:
     }
 
 
+# The log: a line a request among all others, on standard output
+# https://docs.djangoproject.com/en/6.1/topics/logging/
+# https://nhairs.github.io/python-json-logger/
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request": {"()": "pages.middleware.RequestFilter"}},
+    "formatters": {
+        "readable": {
+            "format": "{asctime} {levelname} {message} {request_id}",
+            "datefmt": "%H:%M:%S",
+            "style": "{",
+        },
+        "json": {
+            "()": "pythonjsonlogger.json.JsonFormatter",
+            "fmt": ["levelname", "name", "message", "request_id"],
+            "rename_fields": {"levelname": "level", "name": "logger"},
+            "timestamp": "time",
+        },
+    },
+    "handlers": {
+        "output": {
+            "class": "logging.StreamHandler",
+            "stream": "ext://sys.stdout",
+            "filters": ["request"],
+            "formatter": "readable" if DEBUG else "json",
+        }
+    },
+    "root": {"handlers": ["output"], "level": "INFO"},
+    # Django and uvicorn have handlers of their own, and lines about each request.
+    "loggers": {
+        "django": {"handlers": [], "level": "INFO"},
+        "django.server": {"handlers": [], "level": "CRITICAL"},
+        "uvicorn": {"handlers": [], "propagate": True},
+        "uvicorn.access": {"handlers": [], "propagate": False},
+    },
+}
+
+# The page that shows an error while DEBUG is on.
+DEFAULT_EXCEPTION_REPORTER = "pages.debug.DiscreetReporter"
+
+
 # Security
 # https://docs.djangoproject.com/en/6.1/topics/security/
 
@@ -411,9 +467,24 @@ SECURE_CSP = {
 }
 X_FRAME_OPTIONS = "DENY"
 
+# What Django has no settings for; pages.middleware sends it. No other site may embed
+# anything of this one, and no page asks for the camera and the like.
+EXTRA_HEADERS = {
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": (
+        "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), "
+        "usb=()"
+    ),
+}
+
+# How long somebody stays logged in, and how much a form may bring, in seconds and in
+# bytes. Files don't count; how large they may be, the proxy in front says.
+SESSION_COOKIE_AGE = 14 * 24 * 60 * 60
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20
+
 if not DEBUG:
-    # The proxy in front ends TLS, and says so in this header:
-    # https://docs.djangoproject.com/en/6.1/ref/settings/#secure-proxy-ssl-header
+    # The proxy in front ends TLS, and uvicorn takes its word for it:
+    # https://uvicorn.dev/deployment/#proxies-and-forwarded-headers
     SECURE_SSL_REDIRECT = True
     SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
