@@ -1,6 +1,7 @@
 """serve.py: what it refuses, whom it answers while it ends, and how it goes on."""
 
 import itertools
+import json
 import os
 import re
 import signal
@@ -24,12 +25,12 @@ PROXY = {"Host": "localhost", "X-Forwarded-Proto": "https"}
 def site(released, serve):
     """Return a function that starts serve.py and returns the server and its port."""
 
-    def site(folder=released, **env):
+    def site(folder=released, production=ENV, **env):
         port = free_port()
         server = serve(
             [python_of(folder), "scripts/serve.py"],
             cwd=folder,
-            env={**ENV, "PORT": str(port), **env},
+            env={**production, "PORT": str(port), **env},
             url=f"http://127.0.0.1:{port}/livez",
         )
         return server, port
@@ -135,6 +136,22 @@ def test_a_release_that_does_not_start_leaves_the_old_one_serving(
     assert fetch(f"http://127.0.0.1:{port}/", PROXY)[0] == 200
 
 
+def test_a_restart_takes_up_a_new_env_file(released, tmp_path, site):
+    folder = copy_of(released, tmp_path)
+    env = folder / ".env"
+    env.write_text("ALLOWED_HOSTS=localhost\n", "utf-8")
+    without = {name: value for name, value in ENV.items() if name != "ALLOWED_HOSTS"}
+    server, port = site(folder, without, WEB_CONCURRENCY="1")
+    visitor = {**PROXY, "Host": "another.example"}
+    assert fetch(f"http://127.0.0.1:{port}/", visitor)[0] == 400
+
+    env.write_text("ALLOWED_HOSTS=localhost,another.example\n", "utf-8")
+    server.process.send_signal(signal.SIGHUP)
+    wait_until_workers(server, started=2, ended=1)
+
+    assert fetch(f"http://127.0.0.1:{port}/", visitor)[0] == 200
+
+
 def test_more_connections_than_a_worker_takes_are_told_so(released, tmp_path, site):
     folder = copy_of(released, tmp_path)
     script = folder / "scripts" / "serve.py"
@@ -149,6 +166,20 @@ def test_more_connections_than_a_worker_takes_are_told_so(released, tmp_path, si
 
     assert status == 503
     assert headers["Connection"] == "close"
+
+
+def test_all_that_it_prints_is_json_and_each_request_is_a_line(site):
+    server, port = site()
+    server.wait_for_output("Serving on")
+    request_id = fetch(f"http://127.0.0.1:{port}/", PROXY)[1]["X-Request-ID"]
+
+    server.process.send_signal(signal.SIGTERM)
+    server.wait()
+
+    lines = [json.loads(line) for line in server.lines]
+    assert [line["status"] for line in lines if line["request_id"] == request_id] == [
+        200
+    ]
 
 
 def test_who_serves_is_not_told(site):
@@ -176,6 +207,17 @@ def test_what_is_not_fit_is_refused_by_name(released, variable, value, sentence)
     assert status == 1
     assert sentence in output
     assert "Traceback" not in output
+
+
+def test_all_that_production_lacks_is_named_at_once(released):
+    lacking = dict.fromkeys(("SECRET_KEY", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS"), "")
+
+    status, output = run(released, "scripts/serve.py", env={**ENV, **lacking})
+
+    assert status == 1
+    assert len(output.splitlines()) == 1
+    for name in lacking:
+        assert f"{name}=" in output
 
 
 def test_a_taken_port_is_refused_in_a_sentence(released):

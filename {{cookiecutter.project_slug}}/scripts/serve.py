@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import filecmp
 import functools
-import logging
+import logging.config
 import math
 import os
 import socket
@@ -51,12 +51,12 @@ logger = logging.getLogger("uvicorn.error")
 def main():
     os.chdir(ROOT)
     sys.path[0] = str(ROOT)
-    # Not put into os.environ, where they would hide a new .env from new workers.
     environment = {**dotenv_values(".env"), **os.environ}
     config = Config(
         None,  # Each worker loads it.
+        log_config=None,  # As settings.LOGGING says, instead.
         http=Connection,
-        ws="none",
+        ws="none",  # Django has no websockets. One that asks for some gets a page.
         workers=number(environment, "WEB_CONCURRENCY", available_cpus()),
         forwarded_allow_ips=environment.get("FORWARDED_ALLOW_IPS") or "127.0.0.1,::1",
         server_header=False,
@@ -111,6 +111,16 @@ def bind(host, port):
     return listener
 
 
+def configure_logging():
+    """Log as the site does: lines about the workers among those of the workers."""
+    environment = os.environ.copy()
+    settings = import_module("{{ cookiecutter.project_slug }}.settings")
+    logging.config.dictConfig(settings.LOGGING)
+    # settings.py has put a .env there, which would hide a new one from new workers.
+    os.environ.clear()
+    os.environ.update(environment)
+
+
 class Workers(multiprocess.Multiprocess):
     """uvicorn's supervisor: it passes signals on, and replaces workers that die."""
 
@@ -128,6 +138,8 @@ class Workers(multiprocess.Multiprocess):
                 worker.kill()
                 sys.exit(1)
             self.processes.append(worker)
+        # Not before: it takes time, and first of all the site should answer.
+        configure_logging()
         host, port = self.sockets[0].getsockname()[:2]
         logger.info(
             "Serving on %s port %d, workers: %d", host, port, len(self.processes)
@@ -239,7 +251,7 @@ def load_application():
             )
         connections.close_all()
     except CommandError as error:
-        sys.exit(str(error))
+        sys.exit(f"{error}\n.env.example explains what production needs.")
     return asgi.application
 
 
