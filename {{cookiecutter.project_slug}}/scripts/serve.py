@@ -40,8 +40,10 @@ LIMIT_CONCURRENCY = 1000
 TIMEOUT_KEEP_ALIVE = 130
 # Less than the 30 seconds after which Kubernetes kills.
 TIMEOUT_GRACEFUL_SHUTDOWN = 25
-# For the request that may be on its way to a worker which ends.
+# For the request that may be on its way to a worker which ends, and for those workers
+# to be gone that were told to end before they had started.
 TIMEOUT_LAST_REQUEST = 1
+TIMEOUT_OTHERS = 0.5
 # For a worker to start, and to give a sign of life.
 TIMEOUT_WORKER = 30
 
@@ -194,6 +196,9 @@ class WorkerServer(Server):
 
     async def shutdown(self, sockets=None):
         """Answer everybody whose connection the system has taken, then end."""
+        # Another worker may be about to start, and end without taking any: go on until
+        # it has ended, and this one is the last to close the port.
+        await asyncio.sleep(TIMEOUT_OTHERS)
         Connection.ending = True
         accepted = []
         with contextlib.suppress(BlockingIOError):
@@ -224,11 +229,15 @@ class Connection(HttpToolsProtocol):
         if self.ending:
             self.cycle.keep_alive = False
 
-    def shutdown(self):
+    def shutdown(self, patience=TIMEOUT_LAST_REQUEST):
         if self.cycle and not self.cycle.response_complete:
             self.cycle.keep_alive = False
+        elif patience > 0:
+            # In steps: on a busy machine, the time may be up before the worker has
+            # looked at what has arrived.
+            self.loop.call_later(0.1, self.shutdown, patience - 0.1)
         else:
-            self.loop.call_later(TIMEOUT_LAST_REQUEST, super().shutdown)
+            super().shutdown()
 
 
 def load_application():
