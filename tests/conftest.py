@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from helpers import Server, python_of
 from services import PostgreSQL, Redis
 from sites import PRODUCTION, in_development, in_production
 from visitor import start_chromium
+
+# Where the suite runs in the background, a shell may have it ignore Ctrl-C, and what
+# the tests start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TEMPLATE = Path(__file__).resolve().parent.parent
 

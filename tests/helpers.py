@@ -1,5 +1,7 @@
 """Where a project keeps its Python, and programs that run until they are stopped."""
 
+import contextlib
+import http.client
 import os
 import signal
 import socket
@@ -31,11 +33,15 @@ def fetch(url, headers=None):
 
 
 def wait_until(condition, message):
-    """Return the first truthy value of `condition()`; fail after PATIENCE."""
+    """Return the first truthy value of `condition()`; fail after PATIENCE.
+
+    A server that does not answer yet, or that restarts just then, is waited for.
+    """
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        if value := condition():
-            return value
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            if value := condition():
+                return value
         time.sleep(0.05)
     raise AssertionError(message() if callable(message) else message)
 
@@ -86,10 +92,7 @@ class Server:
 
         def answers():
             assert self.process.poll() is None, f"It ended:\n{self.output}"
-            try:
-                return fetch(url)
-            except OSError:
-                return None
+            return fetch(url)
 
         return wait_until(answers, lambda: f"No answer from {url}:\n{self.output}")
 

@@ -252,11 +252,10 @@ def test_a_saved_environment_file_is_read_anew(dev, workspace):
 
     replace(workspace / ".env", "DEBUG=true", "DEBUG=false")
 
-    def debug_is_off():
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            return "DEBUG = True" not in fetch(f"{address}nowhere")[2]
-
-    wait_until(debug_is_off, "The environment is the old one.")
+    wait_until(
+        lambda: "DEBUG = True" not in fetch(f"{address}nowhere")[2],
+        "The environment is the old one.",
+    )
 
 
 def test_a_saved_template_refreshes_the_page_without_a_restart(dev, workspace):

@@ -14,10 +14,12 @@ CHORES = Path(__file__).parent / "in_project" / "chores.py"
 
 # As in production, with less to wait for.
 IN_A_HURRY = """
+import os
+
 from {slug}.settings import *
 
 TASKS["default"]["OPTIONS"] |= {{"BACKOFF_INITIAL": 1, "REDIS_BLOCK_TIMEOUT": 200}}
-if seconds := env.int("DEAD_AFTER", None):
+if seconds := int(os.environ.get("DEAD_AFTER", "0")):
     TASKS["default"]["OPTIONS"] |= {{
         "LOCK_TIMEOUT": seconds, "REDIS_CLAIM_TIMEOUT": seconds
     }}
