@@ -42,6 +42,11 @@ LEAKS = (
 )
 
 
+def pytest_xdist_auto_num_workers():
+    """Return one more than there are processors: servers and browsers make one wait."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(scope="session", autouse=True)
 def neutral_environment(tmp_path_factory):
     """Make every test start from the same environment, with a git identity."""
