@@ -356,6 +356,7 @@ async def test_a_client_that_leaves_cancels_an_async_view(counts, handler):
         await until(lambda: ("view", threading.get_ident()) in views.log)
         client.tell("http.disconnect")
         await client.end()
+        await until(lambda: "request_finished" in dict(views.log))
         assert client.sent == []
         stories.append([what for what, _ in views.log])
     djangos, ours = stories
@@ -371,6 +372,7 @@ async def test_a_client_that_leaves_does_not_cut_a_sync_view_short(counts, handl
     assert views.log[-1][0] == "view"
     views.gate.set()
     await client.end()
+    await until(lambda: "request_finished" in dict(views.log))
     assert client.sent == []
     assert [what for what, _ in story()] == [
         "request_started",
@@ -387,6 +389,7 @@ async def test_a_client_that_leaves_ends_its_stream(monkeypatch, counts, handler
     await client.chunks(3)
     client.tell("http.disconnect")
     await client.end()
+    await until(lambda: "request_finished" in dict(views.log))
     events = [what for what, _ in views.log if what != "row"]
     assert events == ["request_started", "rows closed", "request_finished"]
     assert not any(connection.connection for connection in views.held)
@@ -403,8 +406,12 @@ async def test_a_server_that_cancels_leaves_the_handler_in_order(counts, handler
             await client.end()
     status, _, _ = await Client(handler, "/page/").answer()
     assert status == 200
-    events = [what for what, _ in views.log]
-    assert events.count("request_started") == events.count("request_finished") == 7
+
+    def events(name):
+        return [what for what, _ in views.log].count(name)
+
+    await until(lambda: events("request_finished") == 7)
+    assert events("request_started") == 7
 
 
 @pytest.mark.parametrize(
@@ -426,7 +433,7 @@ async def test_fifty_that_take_their_time_hold_up_nobody(handler, path):
             client.reading.set()
         for client in clients:
             await client.end()
-    assert len(handler.threads.idle) <= handler.threads.kept
+    await until(lambda: len(handler.threads.alive) == 1)
 
 
 @pytest.mark.parametrize("path", ["/page/", "/file/100000/", "/a-stream/"])
@@ -435,7 +442,7 @@ async def test_slow_clients_hold_no_thread(handler, path):
     for client in clients:
         client.reading.clear()
     await until(lambda: all(client.offered for client in clients))
-    await until(lambda: len(handler.threads.idle) == handler.threads.kept)
+    await until(lambda: len(handler.threads.alive) == 1)
     status, _, _ = await Client(handler, "/page/").answer()
     assert status == 200
     for client in clients:
@@ -449,9 +456,9 @@ async def test_a_response_that_is_slow_to_close_is_closed_all_the_same(counts, h
     await asyncio.sleep(0.05)  # By now the server has said that all is sent.
     views.gate.set()
     await client.answer()
+    await until(lambda: "request_finished" in dict(views.log))
     events = [what for what, _ in views.log]
     assert events == ["request_started", "closed", "request_finished"]
-    assert len(handler.threads.idle) == handler.threads.kept
 
 
 @pytest.mark.parametrize("path", ["/exit/", "/a-exit/"])
@@ -461,7 +468,7 @@ async def test_a_view_that_exits_takes_no_thread_with_it(counts, handler, path):
             await handler(*args)
 
     await Client(server, path).end()
-    assert len(handler.threads.idle) == handler.threads.kept
+    assert len(handler.threads.alive) == 1
     events = [what for what, _ in views.log]
     assert events == ["request_started", "request_finished"]
 
@@ -472,16 +479,29 @@ async def test_a_busy_process_starts_threads_once_its_queue_stands_still(monkeyp
     clock.now = 0
     monkeypatch.setattr(asgi, "time", clock)
     threads = asgi.Threads()
-    busy = [await threads.acquire() for _ in range(threads.kept)]
-    first, second = (asyncio.create_task(threads.acquire()) for _ in range(2))
+    gates = [threading.Event() for _ in range(3)]
+    futures = [threads.submit(gate.wait) for gate in gates]
     await asyncio.sleep(0.1)
     clock.now = 0.4
-    threads.release(busy.pop())
+    gates[0].set()
+    await until(futures[1].running)
     clock.now = 0.8
     await asyncio.sleep(0.1)
-    assert (first.done(), second.done()) == (True, False)
+    assert not futures[2].running()
     clock.now = 1
-    await until(second.done)
+    await until(futures[2].running)
+    for gate in gates:
+        gate.set()
+    await until(lambda: len(threads.alive) == 1)
+
+
+async def test_a_response_does_not_wait_for_the_next_request(monkeypatch, handler):
+    monkeypatch.setattr(handler.threads, "batch", PATIENCE)
+    quick, slow = Client(handler, "/page/"), Client(handler, "/slow/")
+    assert (await quick.answer())[0] == 200
+    assert not slow.task.done()
+    views.gate.set()
+    await slow.answer()
 
 
 async def test_threads_end_when_they_are_not_needed(monkeypatch, handler):
@@ -492,29 +512,47 @@ async def test_threads_end_when_they_are_not_needed(monkeypatch, handler):
     views.gate.set()
     for client in clients:
         await client.answer()
-    await until(lambda: threading.active_count() <= before + handler.threads.kept)
-    await until(
-        lambda: (
-            sum(used.connection is not None for used in views.held)
-            <= handler.threads.kept
-        )
-    )
+    await until(lambda: threading.active_count() <= before + 1)
+    await until(lambda: sum(used.connection is not None for used in views.held) <= 1)
+
+
+async def test_a_server_that_ends_waits_for_views(handler):
+    inbox = asyncio.Queue()
+    sent = []
+
+    async def send(message):
+        sent.append(message["type"])
+
+    lifespan = asyncio.create_task(handler({"type": "lifespan"}, inbox.get, send))
+    inbox.put_nowait({"type": "lifespan.startup"})
+    client = Client(handler, "/slow/")
+    await until(lambda: "view" in dict(views.log))
+    client.tell("http.disconnect")
+    await client.end()
+    inbox.put_nowait({"type": "lifespan.shutdown"})
+    await asyncio.sleep(0.05)
+    assert sent == ["lifespan.startup.complete"]
+    views.gate.set()
+    async with asyncio.timeout(PATIENCE):
+        await lifespan
+    assert sent[1:] == ["lifespan.shutdown.complete"]
+    assert not handler.threads.alive
+    assert not any(connection.connection for connection in views.held)
 
 
 async def test_a_client_that_leaves_the_queue_holds_up_nobody(monkeypatch, handler):
     monkeypatch.setattr(handler.threads, "patience", PATIENCE)
-    served = [Client(handler, "/slow/") for _ in range(handler.threads.kept)]
+    served = Client(handler, "/slow/")
     leaving, staying = Client(handler, "/page/"), Client(handler, "/page/")
-    await until(lambda: len(handler.threads.waiting) == 2)
+    await until(lambda: handler.threads.queue.qsize() == 2)
     leaving.tell("http.disconnect")
     await leaving.end()
     views.gate.set()
-    for client in (*served, staying):
+    for client in (served, staying):
         assert (await client.answer())[0] == 200
 
 
 async def test_context_reaches_the_view_and_stays_with_its_request(handler):
-    handler.threads.idle[1:] = []
     for name in ("one", "two"):
 
         async def app(scope, receive, send, name=name):

@@ -7,8 +7,10 @@ that is kept with its connections, and runs the synchronous middleware there, as
 a WSGI server. An `async def` view runs on the event loop all the same, while its thread
 waits and makes its queries; what it streams comes from the loop and holds no thread.
 
-Few threads are fastest. More are started while requests wait and the processor does
-not, so that slow views and open streams hold up nobody, and end when not needed.
+One thread is fastest, for two of Python's threads take turns, and a turn costs time;
+hence the thread gives its answers to the event loop a few at a time. More threads are
+started while requests wait and the processor does not, so that slow views and open
+streams hold up nobody.
 
 What it costs: request_finished is sent when a response is complete, not when the client
 has it (streams aside), so that slow clients hold no thread and no connection. And an
@@ -21,81 +23,121 @@ import os
 import sys
 import time
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
-from operator import call
+from concurrent.futures import Executor, Future
+from contextlib import suppress
+from functools import partial
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread, current_thread
 
 import django
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from django.core import signals
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.db import close_old_connections, connections
-from django.http import FileResponse
+from django.http import FileResponse, HttpResponse
 from django.urls import set_script_prefix
 
 
-class Thread(ThreadPoolExecutor):
-    """One thread, for a request must stay on the thread it has."""
+class Threads(Executor):
+    """Runs what is submitted in one thread or, while that stands still, in more."""
+
+    patience = 0.02  # seconds until who waits may get another thread
+    term = 0.2  # seconds after which it ends, if there are others
+    batch = 0.004  # seconds of work whose results are given back together
+    limit = 1000
 
     def __init__(self):
-        super().__init__(max_workers=1)
-        self.call = sync_to_async(call, thread_sensitive=False, executor=self)
+        self.queue = SimpleQueue()
+        self.results = deque()
+        self.alive = set()
+        self.post = Lock()  # of the one thread that waits for what comes
+        self.moved = self.delivered = 0  # when, by time.monotonic()
+        self.is_watched = self.is_over = False
 
-    def end(self):
-        self.submit(connections.close_all)
-        self.shutdown(wait=False)
+    def submit(self, function):
+        self.queue.put((future := Future(), function))
+        if not self.alive:
+            self.start()
+        if not self.is_watched:
+            self.watch(time.process_time())
+        return future
 
+    def shutdown(self, wait=True):
+        self.is_over = True
+        threads = self.alive.copy()
+        for _ in threads:
+            self.queue.put((Future(), bool))
+        for thread in threads:
+            thread.join()
 
-class Threads:
-    kept = 4
-    patience = 0.02  # seconds
+    def watch(self, cpu_time):
+        self.is_watched = True
+        asyncio.get_running_loop().call_later(self.patience, self.relieve, cpu_time)
 
-    def __init__(self):
-        self.idle = [Thread() for _ in range(self.kept)]
-        self.waiting = deque()
-        self.moved = 0  # when the one in front had its turn, by time.monotonic()
-
-    async def acquire(self):
-        if self.idle:
-            return self.idle.pop()
-        loop = asyncio.get_running_loop()
-        self.waiting.append(turn := loop.create_future())
-        if len(self.waiting) == 1:
-            self.moved = time.monotonic()
-            loop.call_later(self.patience, self.relieve, loop, time.process_time())
-        try:
-            return await turn
-        except asyncio.CancelledError:
-            if not turn.cancelled():  # It had its thread when the client left.
-                self.release(turn.result())
-            raise
-
-    def release(self, thread):
-        while self.waiting:
-            if not (turn := self.waiting.popleft()).done():
-                self.moved = time.monotonic()
-                return turn.set_result(thread)
-        if len(self.idle) < self.kept:
-            return self.idle.append(thread)
-        thread.end()
-
-    def relieve(self, loop, cpu_time):
+    def relieve(self, cpu_time):
         """Start threads for those who wait, unless what they lack is the processor."""
-        now = time.process_time()
-        stuck = time.monotonic() - self.moved > 25 * self.patience
-        if stuck or now - cpu_time < self.patience / 2:
-            for _ in range(min(len(self.waiting), 4 * self.kept)):
-                self.release(Thread())
-        if self.waiting:
-            loop.call_later(self.patience, self.relieve, loop, now)
+        self.is_watched = False
+        if waiting := self.queue.qsize():
+            now = time.process_time()
+            stuck = time.monotonic() - self.moved > 25 * self.patience
+            if stuck or now - cpu_time < self.patience / 2:
+                alive = len(self.alive)
+                for _ in range(min(waiting, alive or 1, self.limit - alive)):
+                    self.start()
+            self.watch(now)
+        self.deliver()
+
+    def start(self):
+        thread = Thread(target=self.work, daemon=True)
+        self.alive.add(thread)
+        thread.start()
+
+    def work(self):
+        end = time.monotonic() + self.term
+        while self.serve() and not self.is_over:
+            if time.monotonic() > end and len(self.alive) > 1:
+                break
+        self.deliver()
+        connections.close_all()
+        self.alive.discard(current_thread())
+
+    def serve(self):
+        """Do what is next; return False if there is nothing and another one waits."""
+        try:
+            future, function = self.queue.get_nowait()
+        except Empty:
+            self.deliver()
+            if not self.post.acquire(blocking=False):
+                return False
+            future, function = self.queue.get()
+            self.post.release()
+        self.moved = time.monotonic()
+        if future.set_running_or_notify_cancel():
+            try:
+                self.results.append(partial(future.set_result, function()))
+            except BaseException as error:
+                future.set_exception(error)
+        if time.monotonic() > self.delivered + self.batch:
+            self.deliver()
+        return True
+
+    def deliver(self):
+        self.delivered = time.monotonic()
+        with suppress(IndexError):
+            while True:
+                self.results.popleft()()
 
 
 class Handler(ASGIHandler):
     file_block_size = 2**20  # A file up to this size is sent as a page is, in one go.
 
     def __init__(self):
-        self.threads = Threads()
         super().__init__()
+        self.threads = Threads()
+        self.in_thread = sync_to_async(
+            self.respond, thread_sensitive=False, executor=self.threads
+        )
 
     def load_middleware(self, is_async=False):
         super().load_middleware(is_async=False)
@@ -103,73 +145,68 @@ class Handler(ASGIHandler):
     async def __call__(self, scope, receive, send):
         if scope["type"] != "lifespan":
             return await super().__call__(scope, receive, send)
-        for phase in ("startup", "shutdown"):
-            await receive()
-            await send({"type": f"lifespan.{phase}.complete"})
-        while self.threads.idle:
-            self.threads.idle.pop().end()
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await asyncio.to_thread(self.threads.shutdown)
+        await send({"type": "lifespan.shutdown.complete"})
 
     async def handle(self, scope, receive, send):
         try:
             body_file = await self.read_body(receive)
         except RequestAborted:
             return
-        thread, responses = None, []
+        unfinished = []
         try:
             async with asyncio.timeout(None) as presence:
                 leaving = asyncio.create_task(expire(presence, receive))
-                thread = await self.threads.acquire()
-                in_thread = thread.call
-                response = await in_thread(self.respond, scope, body_file, responses)
-                if response.closed or response.is_async:
-                    self.threads.release(thread)
-                    thread, in_thread = None, sync_to_async(call)
-                else:
-                    parts = response.streaming_content
-                    response.streaming_content = stream(parts, in_thread)
-                await self.send_response(response, send)
+                response = await self.in_thread(
+                    scope, body_file, send, leaving, unfinished
+                )
+                if response:
+                    await self.send_response(response, send)
         except TimeoutError:
             if not presence.expired():
                 raise
         finally:
             leaving.cancel()
-            if thread or (responses and not response.closed):
-                conclusion = self.conclude(thread, in_thread, body_file, responses)
-                await asyncio.shield(conclusion)
+            for response in unfinished:
+                finish = sync_to_async(self.finish)
+                await asyncio.shield(finish(body_file, response))
 
-    async def conclude(self, thread, in_thread, body_file, responses):
-        """Clean up in the thread; if the client has left, when the view is done."""
-        try:
-            await in_thread(self.finish, body_file, responses)
-        finally:
-            if thread:
-                self.threads.release(thread)
-
-    def respond(self, scope, body_file, responses):
+    def respond(self, scope, body_file, send, leaving, unfinished):
+        """Return the response if it is for the event loop to send, which is faster."""
         set_script_prefix(get_script_prefix(scope))
         signals.request_started.send(sender=type(self), scope=scope)
-        request, response = self.create_request(scope, body_file)
-        if request:
-            response = self.get_response(request)
-            response._handler_class = type(self)
-        responses.append(response)
-        if isinstance(response, FileResponse):
-            response.block_size = self.file_block_size
-            if int(response.get("Content-Length", sys.maxsize)) <= response.block_size:
-                response.streaming_content = whole(b"".join(response))
-                self.finish(body_file, responses)
-        elif not response.streaming:
-            self.finish(body_file, responses)
-        elif response.is_async:
-            close_old_connections()
-        return response
+        response = None
+        try:
+            request, response = self.create_request(scope, body_file)
+            if request:
+                response = self.get_response(request)
+                response._handler_class = type(self)
+            if not response.streaming:
+                return response
+            if response.is_async and not leaving.done():
+                unfinished.append(response)
+                return response
+            if isinstance(response, FileResponse):
+                response.block_size = self.file_block_size
+                size = int(response.get("Content-Length", sys.maxsize))
+                if size <= self.file_block_size:
+                    return whole(response)
+            response.streaming_content = stream(response.streaming_content, leaving)
+            async_to_sync(self.send_response)(response, send)
+        finally:
+            if unfinished:
+                close_old_connections()
+            else:
+                self.finish(body_file, response)
 
-    def finish(self, body_file, responses):
-        if not responses:
+    def finish(self, body_file, response):
+        if response:
+            response.close()
+        else:
             signals.request_finished.send(sender=type(self))
-        for response in responses:
-            if not response.closed:
-                response.close()
         body_file.close()
 
 
@@ -179,14 +216,22 @@ async def expire(presence, receive):
     presence.reschedule(0)
 
 
-async def stream(parts, in_thread):
+async def stream(parts, leaving):
     end = object()
-    while (part := await in_thread(next, parts, end)) is not end:
+    while not leaving.done():
+        if (part := await sync_to_async(next)(parts, end)) is end:
+            leaving.cancel()  # Servers say that a client has left when all is sent.
+            return
         yield part
 
 
-async def whole(content):
-    yield content
+def whole(response):
+    """Return a response like this one that does not stream."""
+    copy = HttpResponse(
+        b"".join(response), status=response.status_code, headers=response.headers
+    )
+    copy.cookies = response.cookies
+    return copy
 
 
 os.environ.setdefault(
