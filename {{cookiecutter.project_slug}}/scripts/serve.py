@@ -194,23 +194,48 @@ class WorkerServer(Server):
         self.config.app = load_application()
         super().run(sockets)
 
+    async def startup(self, sockets=None):
+        await super().startup([])
+        self.loop = asyncio.get_running_loop()
+        self.listener = sockets[0]
+        self.listener.setblocking(False)
+        self.listener.listen(self.config.backlog)
+        self.loop.add_reader(self.listener, self.accept)
+
+    def accept(self):
+        """Take one connection, and leave others to idle workers; uvicorn takes them all."""
+        try:
+            client, _ = self.listener.accept()
+        except BlockingIOError:
+            return  # Another worker took it.
+        except OSError as error:
+            # Too many open files, most likely, and asking on would not close any.
+            logger.error("No connection can be taken: %s", error)
+            self.loop.remove_reader(self.listener)
+            self.loop.call_later(1, self.loop.add_reader, self.listener, self.accept)
+            return
+        self.loop.create_task(self.connect(client))
+
+    async def connect(self, client):
+        connection = functools.partial(
+            Connection, self.config, self.server_state, self.lifespan.state
+        )
+        await self.loop.connect_accepted_socket(connection, client)
+
     async def shutdown(self, sockets=None):
         """Answer everybody whose connection the system has taken, then end."""
         # Another worker may be about to start, and end without taking any: go on until
         # it has ended, and this one is the last to close the port.
         await asyncio.sleep(TIMEOUT_OTHERS)
         Connection.ending = True
+        self.loop.remove_reader(self.listener)
         accepted = []
         with contextlib.suppress(BlockingIOError):
             while len(accepted) < self.config.backlog:
-                accepted.append(sockets[0].accept()[0])
-        self.servers[0].close()
-        sockets[0].close()
-        connection = functools.partial(
-            Connection, self.config, self.server_state, self.lifespan.state
-        )
+                accepted.append(self.listener.accept()[0])
+        self.listener.close()
         for client in accepted:
-            await asyncio.get_running_loop().connect_accepted_socket(connection, client)
+            await self.connect(client)
         await super().shutdown(sockets)
 
 
