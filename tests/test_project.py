@@ -75,7 +75,12 @@ def test_deployment_checks_are_clean_in_production(project):
         ("DEBUG", "perhaps"),
         ("DATABASE_URL", "mysql//nowhere"),
         ("EMAIL_URL", "smtp.example.com"),
+        ("EMAIL_URL", "https://smtp.example.com"),
         ("TASKS_URL", "redis.example.com"),
+        ("TASKS_URL", "redis://"),
+        ("CACHE_URL", ""),
+        ("CACHE_URL", "redis://redis.example.com:port"),
+        ("STORAGE_URL", "https://[s3.example.com"),
     ],
 )
 def test_a_setting_that_cannot_work_is_one_sentence(project, variable, value):

@@ -7,10 +7,8 @@ from django.conf import settings
 from django.contrib import admin
 from django.utils.html import format_html_join
 from django_ox.admin import OxTask, OxTaskAdmin
-from django_tasks_redis.admin import RedisTask
-from django_tasks_redis.admin import RedisTaskAdmin as BaseRedisTaskAdmin
 
-admin.site.unregister([OxTask, RedisTask])
+admin.site.unregister(OxTask)
 
 
 @admin.register(OxTask)
@@ -23,11 +21,9 @@ class DatabaseTaskAdmin(OxTaskAdmin):
         )
 
 
-@admin.register(RedisTask)
-class RedisTaskAdmin(BaseRedisTaskAdmin):
-    def has_module_permission(self, request):
-        return bool(settings.TASKS_URL) and super().has_module_permission(request)
+if settings.TASKS_URL:
+    from django_tasks_redis.admin import RedisTaskAdmin
 
-    @admin.display(description="status")
-    def status_badge(self, task):
-        return task.status
+    RedisTaskAdmin.status_badge = admin.display(description="status")(
+        lambda self, task: task.status
+    )

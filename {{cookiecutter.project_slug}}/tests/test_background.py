@@ -102,32 +102,6 @@ def test_the_admin_shows_why_each_attempt_failed(admin_client):
     assert "style=" not in page
 
 
-@pytest.mark.django_db
-def test_the_admin_shows_the_queue_on_redis(admin_client, settings, monkeypatch):
-    settings.TASKS_URL = "redis://redis.example.com"
-    task = {"task_id": "1", "status": "FAILED", "errors_json": TRACEBACK}
-    executor = "django_tasks_redis.executor"
-    monkeypatch.setattr(f"{executor}.get_tasks", lambda **_: ([task], 1))
-    monkeypatch.setattr(f"{executor}.get_task_by_id", lambda _: task)
-    monkeypatch.setattr(
-        f"{executor}.get_distinct_task_values", lambda names: {n: [] for n in names}
-    )
-    tasks = reverse("admin:django_tasks_redis_redistask_changelist")
-
-    assert tasks in admin_client.get(reverse("admin:index")).text
-    for url, content in ((tasks, "FAILED"), (f"{tasks}1/detail/", TRACEBACK)):
-        page = admin_client.get(url).text
-        assert content in page
-        assert "style=" not in page
-
-
-@pytest.mark.django_db
-def test_the_admin_does_not_speak_of_redis_without_it(admin_client, settings):
-    settings.TASKS_URL = None
-
-    assert "redis" not in admin_client.get(reverse("admin:index")).text.lower()
-
-
 class Redis:
     """What the queue on Redis writes down, without a server."""
 
