@@ -21,7 +21,7 @@ class DatabaseTaskAdmin(OxTaskAdmin):
         )
 
 
-if settings.TASKS_URL:
+if settings.TASKS_URL:  # pragma: no cover, for the tests are run without Redis
     from django_tasks_redis.admin import RedisTaskAdmin
 
     RedisTaskAdmin.status_badge = admin.display(description="status")(

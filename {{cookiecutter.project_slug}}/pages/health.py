@@ -75,12 +75,13 @@ def ask(name):
 
 def run(name, answer):
     try:
-        failed = CHECKS[name]()
+        try:
+            failed = CHECKS[name]()
+        finally:
+            connections.close_all()
     except Exception as error:
         logger.warning("The %s does not answer: %s", name, error)
         failed = name
-    finally:
-        connections.close_all()
     answer.set_result(failed)
 
 

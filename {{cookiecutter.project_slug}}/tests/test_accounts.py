@@ -119,8 +119,9 @@ def test_a_session_elsewhere_is_ended(client, ada):
     log_in(elsewhere)
     log_in(client)
 
-    send(client, "usersessions_list")
+    page = send(client, "usersessions_list")
 
+    assert 'aria-current="page">Sessions</a>' in page.text
     assert get_user(client) == ada
     assert get_user(elsewhere).is_anonymous
 

@@ -42,17 +42,19 @@ def test_readyz_looks_at_database_cache_and_migrations(probe):
 
 
 def test_readyz_names_what_failed_and_keeps_the_reason_for_the_log(
-    probe, checks, caplog
+    probe, checks, caplog, monkeypatch
 ):
     def refuse():
         raise OSError("no route to db.example.com")
 
     checks["database"] = refuse
-    response = probe("/readyz")
+    monkeypatch.setattr(health.connections, "close_all", refuse)
+    response = probe("/readyz?exclude=cache")
 
     assert response.status_code == 503
     assert response.content == b"failed: database"
     assert "no route to db.example.com" in caplog.text
+    assert health.running["database"].done()
 
 
 def test_readyz_leaves_out_what_it_is_asked_to(probe, checks):
