@@ -482,13 +482,13 @@ async def test_a_busy_process_starts_threads_once_its_queue_stands_still(monkeyp
     gates = [threading.Event() for _ in range(3)]
     futures = [threads.submit(gate.wait) for gate in gates]
     await asyncio.sleep(0.1)
-    clock.now = 0.4
+    clock.now = 0.08
     gates[0].set()
     await until(futures[1].running)
-    clock.now = 0.8
+    clock.now = 0.16
     await asyncio.sleep(0.1)
     assert not futures[2].running()
-    clock.now = 1
+    clock.now = 0.2
     await until(futures[2].running)
     for gate in gates:
         gate.set()

@@ -42,10 +42,14 @@ from django.urls import set_script_prefix
 class Threads(Executor):
     """Runs what is submitted in one thread or, while that stands still, in more."""
 
-    patience = 0.02  # seconds until who waits may get another thread
-    term = 0.2  # seconds after which it ends, if there are others
-    batch = 0.004  # seconds of work whose results are given back together
-    limit = 1000
+    # Seconds: until those who wait may get another thread, until they do although the
+    # processor is busy, until that thread ends while others work, and how much work
+    # gives its results back together.
+    patience = 0.02
+    utmost_patience = 0.1
+    term = 1
+    batch = 0.004
+    limit = 1000  # threads
 
     def __init__(self):
         self.queue = SimpleQueue()
@@ -63,11 +67,12 @@ class Threads(Executor):
             self.watch(time.process_time())
         return future
 
-    def shutdown(self, wait=True):
+    def end(self):
+        """Wait until all threads have done what they do, and ended."""
         self.is_over = True
         threads = self.alive.copy()
         for _ in threads:
-            self.queue.put((Future(), bool))
+            self.queue.put((Future(), bool))  # Who waits for work would go on waiting.
         for thread in threads:
             thread.join()
 
@@ -80,7 +85,7 @@ class Threads(Executor):
         self.is_watched = False
         if waiting := self.queue.qsize():
             now = time.process_time()
-            stuck = time.monotonic() - self.moved > 25 * self.patience
+            stuck = time.monotonic() - self.moved > self.utmost_patience
             if stuck or now - cpu_time < self.patience / 2:
                 alive = len(self.alive)
                 for _ in range(min(waiting, alive or 1, self.limit - alive)):
@@ -148,7 +153,7 @@ class Handler(ASGIHandler):
         await receive()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        await asyncio.to_thread(self.threads.shutdown)
+        await asyncio.to_thread(self.threads.end)
         await send({"type": "lifespan.shutdown.complete"})
 
     async def handle(self, scope, receive, send):
