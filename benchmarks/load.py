@@ -282,14 +282,16 @@ TABLES = {table.__name__: table for table in (lane, peers, sqlite, start)}
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("tables", nargs="*", choices=TABLES, default=[*TABLES])
+    parser.add_argument(
+        "tables", nargs="*", choices=["all", *TABLES], default="all", help="which"
+    )
     parser.add_argument("--quick", action="store_true", help="one round, not five")
     options = parser.parse_args()
     # Where it is set, every start would compile all of Django.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory() as folder:
         project = make_project(Path(folder))
-        for name in options.tables:
+        for name in TABLES if "all" in options.tables else options.tables:
             TABLES[name](project, 1 if options.quick else 5)
 
 
