@@ -104,8 +104,8 @@ class Threads(Executor):
             if time.monotonic() > end and len(self.alive) > 1:
                 break
         self.deliver()
-        connections.close_all()
         self.alive.discard(current_thread())
+        connections.close_all()
 
     def serve(self):
         """Do what is next; return False if there is nothing and another one waits."""
