@@ -17,6 +17,7 @@ import math
 import os
 import socket
 import sys
+import time
 from importlib import import_module
 from pathlib import Path
 
@@ -183,6 +184,14 @@ class Worker(multiprocess.Process):
     @functools.cached_property
     def server(self):
         return WorkerServer(self.config)
+
+    def is_alive(self, timeout=TIMEOUT_WORKER):
+        # In steps: one that is killed while it is asked would be waited for to the end.
+        end = time.monotonic() + timeout
+        while self.process.is_alive() and time.monotonic() < end:
+            if self.ping(1):
+                return True
+        return False
 
 
 # What uvicorn's supervisor starts in place of a worker that died.
