@@ -58,6 +58,8 @@ def main():
     config = Config(
         None,  # Each worker loads it.
         log_config=None,  # As settings.LOGGING says, instead.
+        # Windows' usual loop cannot tell that somebody connects.
+        loop="auto" if os.name == "posix" else "asyncio:SelectorEventLoop",
         http=Connection,
         ws="none",  # Django has no websockets. One that asks for some gets a page.
         workers=number(environment, "WEB_CONCURRENCY", available_cpus()),
@@ -239,7 +241,7 @@ class WorkerServer(Server):
         Connection.ending = True
         self.loop.remove_reader(self.listener)
         accepted = []
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(OSError):
             while len(accepted) < self.config.backlog:
                 accepted.append(self.listener.accept()[0])
         self.listener.close()
