@@ -282,9 +282,7 @@ TABLES = {table.__name__: table for table in (lane, peers, sqlite, start)}
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "tables", nargs="*", choices=["all", *TABLES], default="all", help="which"
-    )
+    parser.add_argument("tables", nargs="*", choices=["all", *TABLES], default="all")
     parser.add_argument("--quick", action="store_true", help="one round, not five")
     options = parser.parse_args()
     # Where it is set, every start would compile all of Django.

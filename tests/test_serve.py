@@ -118,7 +118,7 @@ def test_a_worker_that_was_killed_is_replaced(site):
     server, port = site()
     wait_until_workers(server, started=2, ended=0)
 
-    # Most likely, it is asked for a sign of life when it ends, and has not given one.
+    # Stopped, it gives no sign of life, and is being asked for one when it is killed.
     os.kill(workers(server)[0], signal.SIGSTOP)
     time.sleep(0.7)
     os.kill(workers(server)[0], signal.SIGKILL)

@@ -152,6 +152,13 @@ async def until(condition):
             await asyncio.sleep(0.01)
 
 
+async def finished(requests=1):
+    """Wait until so many have been cleaned up after, which no client waits for."""
+    await until(
+        lambda: [what for what, _ in views.log].count("request_finished") == requests
+    )
+
+
 def story():
     """Return what happened, with threads numbered in the order of their appearance."""
     threads = []
@@ -356,7 +363,7 @@ async def test_a_client_that_leaves_cancels_an_async_view(counts, handler):
         await until(lambda: ("view", threading.get_ident()) in views.log)
         client.tell("http.disconnect")
         await client.end()
-        await until(lambda: "request_finished" in dict(views.log))
+        await finished()
         assert client.sent == []
         stories.append([what for what, _ in views.log])
     djangos, ours = stories
@@ -372,7 +379,7 @@ async def test_a_client_that_leaves_does_not_cut_a_sync_view_short(counts, handl
     assert views.log[-1][0] == "view"
     views.gate.set()
     await client.end()
-    await until(lambda: "request_finished" in dict(views.log))
+    await finished()
     assert client.sent == []
     assert [what for what, _ in story()] == [
         "request_started",
@@ -389,7 +396,7 @@ async def test_a_client_that_leaves_ends_its_stream(monkeypatch, counts, handler
     await client.chunks(3)
     client.tell("http.disconnect")
     await client.end()
-    await until(lambda: "request_finished" in dict(views.log))
+    await finished()
     events = [what for what, _ in views.log if what != "row"]
     assert events == ["request_started", "rows closed", "request_finished"]
     assert not any(connection.connection for connection in views.held)
@@ -406,12 +413,8 @@ async def test_a_server_that_cancels_leaves_the_handler_in_order(counts, handler
             await client.end()
     status, _, _ = await Client(handler, "/page/").answer()
     assert status == 200
-
-    def events(name):
-        return [what for what, _ in views.log].count(name)
-
-    await until(lambda: events("request_finished") == 7)
-    assert events("request_started") == 7
+    await finished(7)
+    assert [what for what, _ in views.log].count("request_started") == 7
 
 
 @pytest.mark.parametrize(
@@ -456,7 +459,7 @@ async def test_a_response_that_is_slow_to_close_is_closed_all_the_same(counts, h
     await asyncio.sleep(0.05)  # By now the server has said that all is sent.
     views.gate.set()
     await client.answer()
-    await until(lambda: "request_finished" in dict(views.log))
+    await finished()
     events = [what for what, _ in views.log]
     assert events == ["request_started", "closed", "request_finished"]
 
@@ -493,6 +496,18 @@ async def test_a_busy_process_starts_threads_once_its_queue_stands_still(monkeyp
     for gate in gates:
         gate.set()
     await until(lambda: len(threads.alive) == 1)
+
+
+async def test_threads_are_not_without_number():
+    threads = asgi.Threads()
+    threads.limit = 2
+    gate = threading.Event()
+    futures = [threads.submit(gate.wait) for _ in range(5)]
+    await until(futures[1].running)
+    await asyncio.sleep(5 * threads.patience)
+    assert len(threads.alive) == 2
+    gate.set()
+    await until(lambda: all(future.done() for future in futures))
 
 
 async def test_a_response_does_not_wait_for_the_next_request(monkeypatch, handler):

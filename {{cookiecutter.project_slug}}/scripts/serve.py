@@ -187,7 +187,7 @@ class Worker(multiprocess.Process):
     def server(self):
         return WorkerServer(self.config)
 
-    def is_alive(self, timeout=TIMEOUT_WORKER):
+    def is_alive(self, timeout):
         # In steps: one that is killed while it is asked would be waited for to the end.
         end = time.monotonic() + timeout
         while self.process.is_alive() and time.monotonic() < end:

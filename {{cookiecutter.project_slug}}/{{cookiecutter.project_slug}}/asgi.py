@@ -49,7 +49,7 @@ class Threads(Executor):
     utmost_patience = 0.1
     term = 1
     batch = 0.004
-    limit = 1000  # threads
+    limit = 1000  # threads, for a view goes on when its client has left
 
     def __init__(self):
         self.queue = SimpleQueue()
@@ -189,9 +189,11 @@ class Handler(ASGIHandler):
             if request:
                 response = self.get_response(request)
                 response._handler_class = type(self)
+            if leaving.done():
+                return None
             if not response.streaming:
                 return response
-            if response.is_async and not leaving.done():
+            if response.is_async:
                 unfinished.append(response)
                 return response
             if isinstance(response, FileResponse):
