@@ -247,6 +247,17 @@ def test_static_files_that_were_not_collected_are_missed(released, tmp_path):
     assert "python manage.py collectstatic --no-input" in output
 
 
+def test_static_files_that_were_collected_with_debug_on_are_missed(project, tmp_path):
+    folder = copy_of(project, tmp_path)
+    assert run(folder, "manage.py", "collectstatic", "--no-input")[0] == 0
+
+    env = {**ENV, "PORT": str(free_port())}
+    status, output = run(folder, "scripts/serve.py", env=env)
+
+    assert status == 1
+    assert "with DEBUG off" in output
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="CPUs are limited so on Linux")
 def test_there_is_a_worker_for_each_cpu_that_the_process_may_use(site):
     mine = os.sched_getaffinity(0)

@@ -292,7 +292,8 @@ def load_application():
         if name := uncollected():
             sys.exit(
                 f"Static files are not collected, {name} among them: run "
-                "`python manage.py collectstatic --no-input` once per release."
+                "`python manage.py collectstatic --no-input` once per release, with "
+                "DEBUG off."
             )
         connections.close_all()
     except CommandError as error:
@@ -305,6 +306,7 @@ def uncollected():
     from django.apps import apps
     from django.conf import settings
     from django.contrib.staticfiles.finders import get_finders
+    from django.contrib.staticfiles.storage import staticfiles_storage
 
     ignored = apps.get_app_config("staticfiles").ignore_patterns
     seen = set()
@@ -315,6 +317,10 @@ def uncollected():
             collected = Path(settings.STATIC_ROOT, name)
             if not collected.exists() or not filecmp.cmp(storage.path(name), collected):
                 return name
+            try:
+                staticfiles_storage.url(name)
+            except ValueError:
+                return name  # With DEBUG on it is copied, without its hashed name.
             seen.add(name)
     return None
 
