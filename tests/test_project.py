@@ -73,6 +73,10 @@ def test_deployment_checks_are_clean_in_production(project):
         ("SECRET_KEY", "short"),
         ("DEBUG", "perhaps"),
         ("DATABASE_URL", "mysql//nowhere"),
+        ("DATABASE_URL", "postgres://db.example.com:port/db"),
+        ("DATABASE_POOL_MIN", "-1"),
+        ("DATABASE_POOL_MAX", "0"),
+        ("DATABASE_POOL_MAX", "many"),
         ("EMAIL_URL", "smtp.example.com"),
         ("EMAIL_URL", "https://smtp.example.com"),
         ("TASKS_URL", "redis.example.com"),
@@ -97,7 +101,7 @@ def test_production_does_not_start_without_a_mail_server(project):
     status, output = run(project, "manage.py", "check", env=env)
 
     assert status == 1
-    assert output.startswith('Set "EMAIL_URL" (environment variable not set; as in ')
+    assert output.startswith('Set "EMAIL_URL" (not set; as in ')
 
 
 def test_production_names_all_that_it_lacks_at_once_with_examples(project):
@@ -122,7 +126,7 @@ def test_without_any_configuration_it_does_not_start(workspace):
     status, output = run(workspace, "manage.py", "check")
 
     assert status == 1
-    assert output.startswith('Set "SECRET_KEY" (environment variable not set; as in ')
+    assert output.startswith('Set "SECRET_KEY" (not set; as in ')
 
 
 def assert_home_and_admin_are_styled(address):

@@ -118,12 +118,8 @@ def bind(host, port):
 
 def configure_logging():
     """Log as the site does: lines about the workers among those of the workers."""
-    environment = os.environ.copy()
     settings = import_module("{{ cookiecutter.project_slug }}.settings")
     logging.config.dictConfig(settings.LOGGING)
-    # settings.py has put a .env there, which would hide a new one from new workers.
-    os.environ.clear()
-    os.environ.update(environment)
 
 
 class Workers(multiprocess.Multiprocess):

@@ -8,16 +8,15 @@ production: DEBUG is off and no secret has a fallback.
 Each setting: https://docs.djangoproject.com/en/6.1/ref/settings/
 """
 
-import re
 import ssl
-import sys
 from email.headerregistry import Address
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from django.utils.csp import CSP
 from django.utils.translation import gettext_lazy as _
-from environs import Env, EnvValidationError, ValidationError, validate
+
+from .environment import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -25,63 +24,29 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 # The environment
 # https://12factor.net/config
 
-env = Env(eager=False)  # All that is missing is said at once, below.
-env.read_env(BASE_DIR / ".env", recurse=False)
-
-
-# Not env.url: to get ready, that takes a tenth of the time in which the site starts.
-@env.parser_for("server")
-def parse_server(value, schemes):
-    try:
-        url = urlsplit(value)
-        if value is None or (url.scheme in schemes and url.hostname and url.port != 0):
-            return value and url
-    except ValueError:
-        pass  # No port, or no IPv6 address.
-    raise ValidationError(f"Not a URL of {' or '.join(schemes)}.")
-
+env = Environment(BASE_DIR / ".env")
 
 DEBUG = env.bool("DEBUG", False)
-SECRET_KEY = env.str("SECRET_KEY", validate=validate.Length(min=50))
-ALLOWED_HOSTS = env.list(
-    "ALLOWED_HOSTS",
-    [] if DEBUG else ...,
-    validate=validate.Length(min=0 if DEBUG else 1),
+SECRET_KEY = env.str("SECRET_KEY", shortest=50)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", [] if DEBUG else ...)
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [] if DEBUG else ...)
+DATABASE = env.database(
+    "DATABASE_URL",
+    {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "db.sqlite3"},
 )
-CSRF_TRUSTED_ORIGINS = env.list(
-    "CSRF_TRUSTED_ORIGINS",
-    [] if DEBUG else ...,
-    validate=validate.Length(min=0 if DEBUG else 1),
-)
-DATABASE = env.dj_db_url(
-    "DATABASE_URL", f"sqlite:///{quote(str(BASE_DIR / 'db.sqlite3'))}"
-)
-DATABASE_POOL_MIN = env.int("DATABASE_POOL_MIN", 1, validate=validate.Range(0))
-DATABASE_POOL_MAX = env.int("DATABASE_POOL_MAX", 10, validate=validate.Range(1))
-CACHE_URL = env.server("CACHE_URL", None, schemes=["redis", "rediss"])
-EMAIL_URL = env.server(
+DATABASE_POOL_MIN = env.int("DATABASE_POOL_MIN", 1)
+DATABASE_POOL_MAX = env.int("DATABASE_POOL_MAX", 10, least=1)
+CACHE_URL = env.url("CACHE_URL", None, schemes=["redis", "rediss"])
+EMAIL_URL = env.url(
     "EMAIL_URL",
     None if DEBUG else ...,
     schemes=["smtp", "smtps", "submission"],
 )
-TASKS_URL = env.server("TASKS_URL", None, schemes=["redis", "rediss"])
-STORAGE_URL = env.server("STORAGE_URL", None, schemes=["http", "https"])
+TASKS_URL = env.url("TASKS_URL", None, schemes=["redis", "rediss"])
+STORAGE_URL = env.url("STORAGE_URL", None)
 LIVE_RELOAD = env.bool("LIVE_RELOAD", False) and DEBUG
 
-try:
-    env.seal()
-except EnvValidationError as error:
-    # One sentence, where an exception would print a page about this file.
-    guide = (BASE_DIR / ".env.example").read_text("utf-8")
-    examples = dict(re.findall(r"^(?:# )?(?:Production: )?(\w+)=(.+)$", guide, re.M))
-    faults = [
-        f'"{name}" ({faults[0].rstrip(".").lower()}; as in {name}={examples[name]})'
-        for name, faults in error.error_messages.items()
-    ]
-    sys.exit(
-        f"Set {', '.join(faults)} in the environment or in the file .env: "
-        "`python scripts/bootstrap.py` makes one, .env.example explains it."
-    )
+env.check(BASE_DIR / ".env.example")
 
 
 # The site, as its pages and e-mails name it; they come from this e-mail address
