@@ -95,6 +95,28 @@ def test_a_setting_that_cannot_work_is_one_sentence(project, variable, value):
     assert len(output.splitlines()) == 1
 
 
+def test_only_passkeys_load_the_libraries_of_passkeys(project):
+    code = """
+import sys
+from my_site.asgi import application
+from django.test import Client
+
+print(Client(headers={"Host": "localhost"}).get("/").status_code)
+print({"fido2", "cryptography"} & sys.modules.keys())
+from allauth.mfa.webauthn.internal import auth
+print(auth.begin_authentication.__name__, "fido2" in sys.modules)
+"""
+
+    status, output = run(project, "-c", code)
+
+    assert status == 0, output
+    assert output.splitlines()[-3:] == [
+        "200",
+        "set()",
+        "begin_authentication True",
+    ]
+
+
 def test_production_does_not_start_without_a_mail_server(project):
     env = {name: value for name, value in PRODUCTION.items() if name != "EMAIL_URL"}
 
