@@ -32,3 +32,15 @@ def test_who_asks_for_one_byte_gets_the_file(get, whole, wanted):
 
 def test_who_has_a_part_of_another_version_gets_the_file(get, whole):
     assert get(**{"Range": "bytes=10-", "If-Range": '"older"'}) == (200, whole)
+
+
+def test_collected_files_are_served(client, settings, tmp_path):
+    settings.WHITENOISE_AUTOREFRESH = settings.WHITENOISE_USE_FINDERS = False
+    settings.STATIC_ROOT = tmp_path
+    (tmp_path / "site.css").write_text("p { margin: 0; }")
+
+    for _ in range(2):
+        response = client.get("/static/site.css")
+        assert response.getvalue() == b"p { margin: 0; }"
+
+    assert client.get("/static/other.css").status_code == 404
