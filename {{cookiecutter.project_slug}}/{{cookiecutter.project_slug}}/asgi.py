@@ -19,6 +19,7 @@ The way back: `application = django.core.asgi.get_asgi_application()`.
 """
 
 import asyncio
+import gc
 import os
 import sys
 import time
@@ -245,5 +246,10 @@ os.environ.setdefault(
     "DJANGO_SETTINGS_MODULE",
     "{{ cookiecutter.project_slug }}.settings",
 )
+# What loading makes is there to stay: not to look for garbage in it, now or at any later
+# time, saves a tenth of the start and time of each request.
+gc.disable()
 django.setup(set_prefix=False)
 application = Handler()
+gc.freeze()
+gc.enable()
