@@ -200,7 +200,7 @@ def start(project, rounds):
     first, *others = names = "startproject, uvicorn", "uvicorn", "serve.py"
     took = defaultdict(list)
     # The first round makes the bytecode, and is not counted.
-    for number, name in itertools.product(range(2 * rounds + 1), names):
+    for number, name in itertools.product(range(4 * rounds + 1), names):
         began = time.perf_counter()
         with Server(project, name):
             if number:

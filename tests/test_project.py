@@ -151,6 +151,16 @@ def test_without_any_configuration_it_does_not_start(workspace):
     assert output.startswith('Set "SECRET_KEY" (not set; as in ')
 
 
+@pytest.mark.parametrize("command", ["manage.py check", "scripts/serve.py"])
+def test_a_file_that_is_no_text_is_one_sentence(workspace, command):
+    (workspace / ".env").write_text("DEBUG=true", "utf-16")
+
+    status, output = run(workspace, *command.split())
+
+    assert status == 1
+    assert re.fullmatch(r".*\.env is not to be read .* `python .*`\.\n", output)
+
+
 def assert_home_and_admin_are_styled(address):
     for path in ("/", "/admin/"):
         status, _, page = fetch(address + path)

@@ -22,7 +22,6 @@ from importlib import import_module
 from pathlib import Path
 
 try:
-    from dotenv import dotenv_values
     from uvicorn import Config, Server
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
     from uvicorn.supervisors import multiprocess
@@ -54,7 +53,8 @@ logger = logging.getLogger("uvicorn.error")
 def main():
     os.chdir(ROOT)
     sys.path[0] = str(ROOT)
-    environment = {**dotenv_values(".env"), **os.environ}
+    module = import_module("{{ cookiecutter.project_slug }}.environment")
+    environment = module.Environment(ROOT / ".env").values
     config = Config(
         None,  # Each worker loads it.
         log_config=None,  # As settings.LOGGING says, instead.

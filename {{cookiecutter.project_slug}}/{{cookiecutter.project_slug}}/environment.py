@@ -11,7 +11,6 @@ import sys
 from urllib.parse import urlsplit
 
 import dj_database_url
-from dotenv import dotenv_values
 
 BOOLEANS = {
     **dict.fromkeys(("true", "yes", "on", "1"), True),
@@ -28,8 +27,18 @@ class Environment:
     """
 
     def __init__(self, file):
-        self.values = {**dotenv_values(file), **os.environ}
+        self.values = dict(os.environ)
         self.faults = {}
+        if file.exists():
+            from dotenv import dotenv_values  # Production may do without.
+
+            try:
+                self.values = dotenv_values(file) | self.values
+            except (OSError, UnicodeError) as error:
+                sys.exit(
+                    f"{file} is not to be read as UTF-8 ({error}): save it as that, for "
+                    "this user to read, or delete it and run `python scripts/bootstrap.py`."
+                )
 
     def read(self, name, default, parse, fault):
         """Return what parse() makes of a value, which has the fault if that raises."""
@@ -41,7 +50,7 @@ class Environment:
         try:
             return parse(text)
         except (LookupError, ValueError):
-            self.faults[name] = fault
+            self.faults[name] = fault if text else "empty"
             return None
 
     def bool(self, name, default=...):
