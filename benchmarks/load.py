@@ -2,7 +2,7 @@
 
     python benchmarks/load.py [--quick] [lane] [peers] [sqlite] [start]
 
-Prints the tables of each name given or, without one, of all: about twelve minutes, or
+Prints the tables of each name given or, without one, of all: about ten minutes, or
 two with --quick, which takes one round and tells no more than whether it works.
 Needs Linux, cookiecutter, uv and wrk.
 
