@@ -158,7 +158,7 @@ def test_a_file_that_is_no_text_is_one_sentence(workspace, command):
     status, output = run(workspace, *command.split())
 
     assert status == 1
-    assert re.fullmatch(r".*\.env is not to be read .* `python .*`\.\n", output)
+    assert re.fullmatch(r".*\.env cannot be read .* `python .*`\.\n", output)
 
 
 def assert_home_and_admin_are_styled(address):

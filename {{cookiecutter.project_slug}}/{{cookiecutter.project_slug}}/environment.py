@@ -36,7 +36,7 @@ class Environment:
                 self.values = dotenv_values(file) | self.values
             except (OSError, UnicodeError) as error:
                 sys.exit(
-                    f"{file} is not to be read as UTF-8 ({error}): save it as that, for "
+                    f"{file} cannot be read as UTF-8 ({error}): save it as that, for "
                     "this user to read, or delete it and run `python scripts/bootstrap.py`."
                 )
 
