@@ -14,7 +14,9 @@ import filecmp
 import functools
 import logging.config
 import math
+import multiprocessing
 import os
+import signal
 import socket
 import sys
 import time
@@ -139,6 +141,7 @@ class Workers(multiprocess.Multiprocess):
                 worker.kill()
                 sys.exit(1)
             self.processes.append(worker)
+        Worker.forks = False
         # Not before: it takes time, and first of all the site should answer.
         configure_logging()
         host, port = self.sockets[0].getsockname()[:2]
@@ -178,6 +181,21 @@ class Workers(multiprocess.Multiprocess):
 
 class Worker(multiprocess.Process):
     """A process that serves the site."""
+
+    # What is forked starts sooner than a new Python, and shares memory with it. Only on
+    # Linux is that safe, and only until code is loaded here that may be replaced.
+    forks = sys.platform == "linux"
+
+    def __init__(self, config, sockets):
+        super().__init__(config, sockets)
+        if self.forks:
+            fork = multiprocessing.get_context("fork")
+            self.process = fork.Process(target=self.forked_target, args=[sockets])
+
+    def forked_target(self, sockets):
+        for number in multiprocess.SIGNALS:
+            signal.signal(number, signal.SIG_DFL)  # Until now, the supervisor's.
+        self.target(sockets)
 
     @functools.cached_property
     def server(self):
