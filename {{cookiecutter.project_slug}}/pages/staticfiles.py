@@ -1,7 +1,21 @@
 import re
+from datetime import UTC, datetime
 from functools import partial
 
 from whitenoise.middleware import WhiteNoiseMiddleware
+from whitenoise.storage import CompressedManifestStaticFilesStorage
+
+
+class StaticFilesStorage(CompressedManifestStaticFilesStorage):
+    """
+    WhiteNoise's, but collectstatic takes up every file anew.
+
+    It would leave out a file that is older than the collected one. But the files of a
+    package are often as old as the package, above all when it is taken back.
+    """
+
+    def get_modified_time(self, name):
+        return datetime.min.replace(tzinfo=UTC)
 
 
 class StaticFilesMiddleware(WhiteNoiseMiddleware):
