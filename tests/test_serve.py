@@ -247,6 +247,19 @@ def test_static_files_that_were_not_collected_are_missed(released, tmp_path):
     assert "python manage.py collectstatic --no-input" in output
 
 
+def test_static_files_of_an_older_release_are_collected(released, tmp_path):
+    folder = copy_of(released, tmp_path)
+    sheet = folder / "static" / "site.css"
+    sheet.write_text("/* As it was before. */", encoding="utf-8")
+    os.utime(sheet, (0, 0))
+
+    command = "manage.py", "collectstatic", "--no-input"
+    assert run(folder, *command, env=ENV)[0] == 0
+
+    collected = folder / "staticfiles" / "site.css"
+    assert collected.read_text(encoding="utf-8") == "/* As it was before. */"
+
+
 def test_static_files_that_were_collected_with_debug_on_are_missed(project, tmp_path):
     folder = copy_of(project, tmp_path)
     assert run(folder, "manage.py", "collectstatic", "--no-input")[0] == 0

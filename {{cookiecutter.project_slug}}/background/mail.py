@@ -81,11 +81,6 @@ def cipher():
     They hold secrets, such as links to reset a password, that neither the admin nor a
     backup of the database should show. The key is made from SECRET_KEY.
     """
-    return MultiFernet(
-        Fernet(
-            base64.urlsafe_b64encode(
-                salted_hmac("background.mail", "", key, algorithm="sha256").digest()
-            )
-        )
-        for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
-    )
+    keys = settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS
+    macs = (salted_hmac("background.mail", "", key, algorithm="sha256") for key in keys)
+    return MultiFernet(Fernet(base64.urlsafe_b64encode(mac.digest())) for mac in macs)

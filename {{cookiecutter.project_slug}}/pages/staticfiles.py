@@ -7,12 +7,9 @@ from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 
 class StaticFilesStorage(CompressedManifestStaticFilesStorage):
-    """
-    WhiteNoise's, but collectstatic takes up every file anew.
+    """WhiteNoise's, but collectstatic leaves out no file for its age."""
 
-    It would leave out a file that is older than the collected one. But the files of a
-    package are often as old as the package, above all when it is taken back.
-    """
+    # Those of a package that comes back with an older release are older.
 
     def get_modified_time(self, name):
         return datetime.min.replace(tzinfo=UTC)

@@ -1,9 +1,7 @@
-import os
 from pathlib import Path
 
 import pytest
 from django.contrib.staticfiles import finders
-from django.core.management import call_command
 
 
 @pytest.fixture
@@ -46,21 +44,3 @@ def test_collected_files_are_served(client, settings, tmp_path):
         assert response.getvalue() == b"p { margin: 0; }"
 
     assert client.get("/static/other.css").status_code == 404
-
-
-def test_a_file_of_an_older_release_is_collected(settings, tmp_path):
-    backend = {"BACKEND": "pages.staticfiles.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": backend}
-    settings.STATICFILES_FINDERS = [
-        "django.contrib.staticfiles.finders.FileSystemFinder"
-    ]
-    settings.STATICFILES_DIRS = [tmp_path]
-    settings.STATIC_ROOT = tmp_path.with_name("collected")
-    file = tmp_path / "notes.txt"
-
-    for release in "new", "old":
-        file.write_text(release)
-        os.utime(file, (0, 0))
-        call_command("collectstatic", "--no-input", verbosity=0)
-
-    assert (settings.STATIC_ROOT / "notes.txt").read_text() == "old"
