@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 from django.contrib.staticfiles import finders
+from django.core.management import call_command
 
 
 @pytest.fixture
@@ -44,3 +45,14 @@ def test_collected_files_are_served(client, settings, tmp_path):
         assert response.getvalue() == b"p { margin: 0; }"
 
     assert client.get("/static/other.css").status_code == 404
+
+
+def test_a_file_is_collected_although_it_is_older(settings, tmp_path, whole):
+    backend = {"BACKEND": "pages.staticfiles.StaticFilesStorage"}
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": backend}
+    settings.STATIC_ROOT = tmp_path
+    (tmp_path / "site.css").write_text("p { margin: 0; }")
+
+    call_command("collectstatic", "--no-input", "--no-post-process", verbosity=0)
+
+    assert (tmp_path / "site.css").read_bytes() == whole
