@@ -576,3 +576,20 @@ async def test_context_reaches_the_view_and_stays_with_its_request(handler):
 
         _, _, body = await Client(app, "/context/").answer()
         assert json.loads(body) == {"tenant": name, "language": "en"}
+
+
+async def test_a_request_may_start_in_the_context_of_the_one_before(handler):
+    following = []
+
+    async def server(scope, receive, send):
+        async def send_and_go_on(message):
+            await send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                following.append(Client(handler, "/a-stream/"))
+
+        await handler(scope, receive, send_and_go_on)
+
+    assert (await Client(server, "/stream/").answer())[0] == 200
+    status, _, body = await following[0].answer()
+    assert status == 200
+    assert body.count(b"\n") == 3

@@ -37,7 +37,7 @@ from queue import Empty, SimpleQueue
 from threading import Lock, Thread, current_thread
 
 import django
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import AsyncToSync, async_to_sync, sync_to_async
 from django.core import signals
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
@@ -164,6 +164,8 @@ class Handler(ASGIHandler):
         await send({"type": "lifespan.shutdown.complete"})
 
     async def handle(self, scope, receive, send):
+        # Servers start a request in the context of the one before it, whose is over.
+        AsyncToSync.executors.current = None
         try:
             body_file = await self.read_body(receive)
         except RequestAborted:
