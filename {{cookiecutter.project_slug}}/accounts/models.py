@@ -23,7 +23,7 @@ class UserManager(BaseUserManager):
         """
         email = self.normalize_email(email)
         if not email:
-            raise ValueError("A user needs an e-mail address.")
+            raise ValueError("A user must have an e-mail address.")
         user = self.model(email=email, **fields)
         user.set_password(password)
         user.save(using=self._db)

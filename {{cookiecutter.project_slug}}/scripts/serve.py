@@ -56,7 +56,7 @@ def main():
     os.chdir(ROOT)
     sys.path[0] = str(ROOT)
     module = import_module("{{ cookiecutter.project_slug }}.environment")
-    environment = module.Environment(ROOT / ".env").values
+    environment = module.Env(ROOT / ".env").ENVIRON
     config = Config(
         None,  # Each worker loads it.
         log_config=None,  # As settings.LOGGING says, instead.

@@ -1,25 +1,37 @@
+from collections.abc import Iterable
+from inspect import iscoroutinefunction
+
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth import get_user_model
+from django.db.models import Model
 
 PASSWORD = "correct horse battery"
 
 
+def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
+    """Run `async def` tests in the thread, and so in the transaction, of the others."""
+    for item in items:
+        if isinstance(item, pytest.Function) and iscoroutinefunction(item.obj):
+            item.obj = async_to_sync(item.obj)
+
+
 @pytest.fixture
-def ada(db):
-    """Return somebody who has signed up, and verified her address."""
+def ada(db: None) -> Model:
+    """Return a user with a verified e-mail address."""
     user = get_user_model().objects.create_user("ada@example.com", PASSWORD)
     user.emailaddress_set.create(email=user.email, verified=True, primary=True)
     return user
 
 
 @pytest.fixture(autouse=True)
-def passwords_are_hashed_at_once(settings):
-    """Hash passwords badly: well takes long, and for the better part of a test run."""
+def fast_password_hasher(settings):
+    """Hash passwords without the delay that makes a hash secure."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture(autouse=True)
-def tasks_run_at_once(settings):
-    """Do what would be queued on the spot: the tests have no worker."""
+def immediate_tasks(settings):
+    """Run tasks when they are enqueued; the tests have no worker."""
     backend = "django.tasks.backends.immediate.ImmediateBackend"
     settings.TASKS = {"default": {"BACKEND": backend}}

@@ -1,121 +1,142 @@
-"""
-Reads what differs between machines: https://12factor.net/config
-
-Libraries do that as well, at a price: environs takes a tenth of the time in which the
-whole site starts.
-"""
+"""Read and check the environment variables: https://django-environ.readthedocs.io/"""
 
 import os
 import re
 import sys
-from urllib.parse import urlsplit
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
-import dj_database_url
-
-BOOLEANS = {
-    **dict.fromkeys(("true", "yes", "on", "1"), True),
-    **dict.fromkeys(("false", "no", "off", "0"), False),
-}
+import environ
 
 
-class Environment:
+class Env(environ.Env):
     """
-    The variables of the environment and, for those not set there, of a file.
+    django-environ's Env, which reports all missing and invalid variables at once.
 
-    Each method takes the name of a variable and what it is if it is not set; without
-    that, it has to be set. A value that is not fit is None until check() is called.
+    Values are taken literally and checked: to django-environ, "ture" is False, and a
+    value that begins with $ names another variable.
     """
 
-    def __init__(self, file):
-        self.values = dict(os.environ)
-        self.faults = {}
-        if file.exists():
-            from dotenv import dotenv_values  # Production may do without.
+    # A copy: a child process must read .env again, and not get the values of its parent.
+    ENVIRON = dict(os.environ)
+    BOOLEAN_FALSE_STRINGS = ("false", "off", "no", "n", "0")
 
-            try:
-                self.values = dotenv_values(file) | self.values
-            except (OSError, UnicodeError) as error:
-                sys.exit(
-                    f"{file} cannot be read as UTF-8 ({error}): save it as that, for "
-                    "this user to read, or delete it and run `python scripts/bootstrap.py`."
-                )
+    def __init__(self, file: Path) -> None:
+        """
+        Read `file`, if it exists. Variables of the environment take precedence.
 
-    def read(self, name, default, parse, fault):
-        """Return what parse() makes of a value, which has the fault if that raises."""
-        text = self.values.get(name)
-        if text is None:
-            if default is ...:
-                self.faults[name] = "not set"
+        Raises SystemExit, with a message, if the file cannot be read.
+        """
+        super().__init__()
+        self.errors: dict[str, str] = {}
+        try:
+            if file.exists():
+                # Some editors on Windows write a byte order mark.
+                with file.open(encoding="utf-8-sig") as stream:
+                    self.read_env(stream)
+        except (OSError, UnicodeError) as error:
+            sys.exit(
+                f"{file} cannot be read ({error}): save it as UTF-8 and make it "
+                "readable, or delete it and run `python scripts/bootstrap.py`."
+            )
+
+    def get_value(
+        self,
+        var: str,
+        cast: Any = None,
+        default: Any = environ.Env.NOTSET,
+        parse_default: bool = False,
+    ) -> Any:
+        """Return the value of a variable; record an error and return None instead."""
+        value = self.ENVIRON.get(var)
+        if default is not self.NOTSET and (value is None or not (value or default)):
             return default
         try:
-            return parse(text)
-        except (LookupError, ValueError):
-            self.faults[name] = fault if text else "empty"
+            if not value:
+                raise ValueError("is not set" if value is None else "is empty")
+            return self.parse_value(value, cast)
+        except ValueError as error:
+            self.errors[var] = str(error)
             return None
 
-    def bool(self, name, default=...):
-        def parse(text):
-            return BOOLEANS[text.lower()]
+    @classmethod
+    def parse_value(cls, value: str, cast: Any) -> Any:
+        """Return `value` as the type `cast`; raise ValueError if it is invalid."""
+        if cast is bool and value.lower() not in (
+            *cls.BOOLEAN_TRUE_STRINGS,
+            *cls.BOOLEAN_FALSE_STRINGS,
+        ):
+            raise ValueError("is neither true nor false")
+        if cast is int and not value.isdecimal():
+            raise ValueError("is not a whole number")
+        if cast is list:
+            return [item.strip() for item in value.split(",") if item.strip()]
+        return super().parse_value(value, cast)
 
-        return self.read(name, default, parse, "neither true nor false")
-
-    def int(self, name, default=..., least=0):
-        def parse(text):
-            if int(text) < least:
-                raise ValueError
-            return int(text)
-
-        return self.read(name, default, parse, f"not a number from {least} on")
-
-    def str(self, name, default=..., shortest=1):
-        def parse(text):
-            if len(text) < shortest:
-                raise ValueError
-            return text
-
-        return self.read(name, default, parse, f"shorter than {shortest} characters")
-
-    def list(self, name, default=...):
-        """Return what is between commas: nothing, only if it need not be set."""
-
-        def parse(text):
-            items = [item.strip() for item in text.split(",") if item.strip()]
-            if not items and default is ...:
-                raise ValueError
-            return items
-
-        return self.read(name, default, parse, "empty")
-
-    def url(self, name, default=..., schemes=("http", "https")):
-        """Return the parts that urllib.parse.urlsplit() finds."""
-
-        def parse(text):
-            url = urlsplit(text)
-            if url.scheme not in schemes or not url.hostname or url.port == 0:
-                raise ValueError
-            return url
-
-        return self.read(name, default, parse, f"not a URL of {' or '.join(schemes)}")
-
-    def database(self, name, default=...):
-        """Return a database for settings.DATABASES."""
-        return self.read(name, default, dj_database_url.parse, "not a database's URL")
-
-    def check(self, guide):
+    def check(self, examples: Path) -> None:
         """
-        End the program with one sentence about all that is not fit, if anything is not.
+        End the program if a variable that was read so far is missing or invalid.
 
-        It takes examples from `guide`, the path of the file that explains the variables.
+        The message names each of them and the source of its value, with an example from
+        the file `examples`. Raises SystemExit.
         """
-        if not self.faults:
+        if not self.errors:
             return
-        example = re.compile(r"^(?:# )?(?:Production: )?(\w+)=(.+)$", re.MULTILINE)
-        examples = dict(example.findall(guide.read_text("utf-8")))
-        faults = [
-            f'"{name}" ({fault}; as in {name}={examples.get(name, "...")})'
-            for name, fault in self.faults.items()
+        pattern = re.compile(r"^(?:# )?(?:Production: )?(\w+)=(.+)$", re.MULTILINE)
+        example = dict(pattern.findall(examples.read_text("utf-8")))
+        errors = [
+            f"{name}{self.source(name)} {error} (example: {name}={example.get(name)})"
+            for name, error in self.errors.items()
         ]
         sys.exit(
-            f"Set {', '.join(faults)} in the environment or in the file .env: "
-            f"`python scripts/bootstrap.py` makes one, {guide.name} explains it."
+            f"The configuration is not valid: {'; '.join(errors)}. Set the variables in "
+            f"the environment or in .env; {examples.name} explains them."
         )
+
+    def source(self, name: str) -> str:
+        if name in os.environ:
+            return " from the environment"
+        return " from .env" if name in self.ENVIRON else ""
+
+
+# Casts for Env, which raise ValueError with what is wrong.
+
+
+def hosts(value: str) -> list[str]:
+    """Return the host names in a list separated by commas."""
+    names = Env.parse_value(value, list)
+    if any("/" in name for name in names):
+        raise ValueError("contains a URL in place of a host name")
+    return names
+
+
+def url(*schemes: str) -> Callable[[str], SplitResult]:
+    """Return a cast to the parts of a URL that has a host and one of `schemes`."""
+
+    def cast(value: str) -> SplitResult:
+        try:
+            parts = urlsplit(value)
+            is_valid = parts.scheme in schemes and parts.hostname and parts.port != 0
+        except ValueError:
+            is_valid = False
+        # In user:12/34@host, the host is "user" and the port is 12.
+        if not is_valid or "@" in f"{parts.path}{parts.query}{parts.fragment}":
+            raise ValueError(
+                f"is not a URL that begins with {' or '.join(schemes)}:// and names a "
+                "host; in a password, write %2F for /, %40 for @, %23 for # and %3F for ?"
+            )
+        return parts
+
+    return cast
+
+
+def database(value: str) -> dict[str, Any]:
+    """Return the settings of a database for DATABASES."""
+    scheme = value.partition("://")[0]
+    if scheme not in Env.DB_SCHEMES:
+        raise ValueError("is not the URL of a database")
+    if scheme != "sqlite":
+        url(scheme)(value)
+    return Env.db_url_config(value)

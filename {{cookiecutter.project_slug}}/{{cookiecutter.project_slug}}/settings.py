@@ -1,11 +1,11 @@
 """
-Settings of {{ cookiecutter.project_slug }}, read from top to bottom.
+Settings of {{ cookiecutter.project_slug }}, in the order in which a request meets them.
 
-What differs between machines comes from the environment or, in development,
-from the file .env; .env.example explains every variable. Nothing set means
-production: DEBUG is off and no secret has a fallback.
+Values that differ between machines come from environment variables or, in development,
+from the file .env. Each variable is explained in .env.example. The defaults are those of
+production: DEBUG is off, and secrets have no default.
 
-Each setting: https://docs.djangoproject.com/en/6.1/ref/settings/
+All settings: https://docs.djangoproject.com/en/6.1/ref/settings/
 """
 
 import ssl
@@ -16,40 +16,48 @@ from urllib.parse import parse_qsl, unquote
 from django.utils.csp import CSP
 from django.utils.translation import gettext_lazy as _
 
-from .environment import Environment
+from .environment import Env, database, hosts, url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
-# The environment
-# https://12factor.net/config
+# Environment variables
+# https://django-environ.readthedocs.io/
 
-env = Environment(BASE_DIR / ".env")
+env = Env(BASE_DIR / ".env")
 
-DEBUG = env.bool("DEBUG", False)
-SECRET_KEY = env.str("SECRET_KEY", shortest=50)
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", [] if DEBUG else ...)
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [] if DEBUG else ...)
-DATABASE = env.database(
+DEBUG = env.bool("DEBUG", default=False)
+# First DEBUG alone: the other variables are optional only in development.
+env.check(BASE_DIR / ".env.example")
+
+SECRET_KEY = env.str("SECRET_KEY")
+ALLOWED_HOSTS = env("ALLOWED_HOSTS", cast=hosts, default=[] if DEBUG else env.NOTSET)
+CSRF_TRUSTED_ORIGINS = env.list(
+    "CSRF_TRUSTED_ORIGINS", default=[] if DEBUG else env.NOTSET
+)
+DATABASE = env(
     "DATABASE_URL",
-    {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "db.sqlite3"},
+    cast=database,
+    default={"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "db.sqlite3"},
 )
-DATABASE_POOL_MIN = env.int("DATABASE_POOL_MIN", 1)
-DATABASE_POOL_MAX = env.int("DATABASE_POOL_MAX", 10, least=1)
-CACHE_URL = env.url("CACHE_URL", None, schemes=["redis", "rediss"])
-EMAIL_URL = env.url(
+DATABASE_POOL_MIN = env.int("DATABASE_POOL_MIN", default=1)
+DATABASE_POOL_MAX = env.int("DATABASE_POOL_MAX", default=10)
+CACHE_URL = env("CACHE_URL", cast=url("redis", "rediss"), default=None)
+EMAIL_URL = env(
     "EMAIL_URL",
-    None if DEBUG else ...,
-    schemes=["smtp", "smtps", "submission"],
+    cast=url("smtp", "smtps", "submission"),
+    default=None if DEBUG else env.NOTSET,
 )
-TASKS_URL = env.url("TASKS_URL", None, schemes=["redis", "rediss"])
-STORAGE_URL = env.url("STORAGE_URL", None)
-LIVE_RELOAD = env.bool("LIVE_RELOAD", False) and DEBUG
+STORAGE_URL = env("STORAGE_URL", cast=url("http", "https"), default=None)
+LIVE_RELOAD = env.bool("LIVE_RELOAD", default=False) and DEBUG
 
 env.check(BASE_DIR / ".env.example")
 
+if DEBUG:
+    ALLOWED_HOSTS += [".localhost", "127.0.0.1", "[::1]"]
 
-# The site, as its pages and e-mails name it; they come from this e-mail address
+
+# The name of the site in pages and e-mails, and the sender of its e-mails
 
 SITE = {
     "name": "{{ cookiecutter.__project_name_quoted }}",
@@ -58,17 +66,17 @@ SITE = {
 }
 
 
-# What a request meets on its way in, top to bottom, and on its way out
+# Middleware: requests pass it from top to bottom, responses from bottom to top
 # https://docs.djangoproject.com/en/6.1/ref/middleware/#middleware-ordering
 
 MIDDLEWARE = [
-    "pages.health.middleware",
-    "pages.middleware.LogMiddleware",
-    "pages.middleware.HeadersMiddleware",
+    "ops.health.HealthMiddleware",
+    "ops.middleware.RequestLogMiddleware",
+    "ops.middleware.ExtraHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "pages.staticfiles.StaticFilesMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -82,7 +90,7 @@ ROOT_URLCONF = "{{ cookiecutter.project_slug }}.urls"
 
 INSTALLED_APPS = [
     "accounts",
-    "background",
+    "ops",
     "pages",
     "allauth",
     "allauth.account",
@@ -94,7 +102,7 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "django.contrib.sessions",
     "django.contrib.messages",
-    # Before staticfiles, so that runserver leaves static files to it as well.
+    # Before staticfiles: WhiteNoise then serves static files under runserver too.
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django_ox",
@@ -129,8 +137,7 @@ TEMPLATES = [
 ]
 
 if not DEBUG:
-    # Django would cache in development too, where uvicorn, unlike runserver,
-    # does not tell it that a template was saved.
+    # Not in development: only runserver tells Django that a template has changed.
     TEMPLATES[0]["OPTIONS"]["loaders"] = [
         ("django.template.loaders.cached.Loader", TEMPLATES[0]["OPTIONS"]["loaders"])
     ]
@@ -142,9 +149,9 @@ if not DEBUG:
 DATABASES = {"default": DATABASE}
 
 if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
-    # Readers beside a writer, and writers that wait their turn, which may come late for
-    # one among many, instead of failing with "database is locked"; memory-mapped reads,
-    # and a log that shrinks again after a large import: https://www.sqlite.org/wal.html
+    # With the write-ahead log, reads and one write can run at the same time. The
+    # timeout, in seconds, is for other writes: they wait for their turn instead of
+    # failing with "database is locked". https://www.sqlite.org/wal.html
     DATABASE["CONN_MAX_AGE"] = None
     DATABASE["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
@@ -156,9 +163,9 @@ if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
     }
 
 if DATABASE["ENGINE"] == "django.db.backends.postgresql":
-    # Connections that outlive a request, looked at before each use, so that the site
-    # goes on by itself when the server was restarted. A server that says nothing at
-    # all is given up on: https://www.postgresql.org/docs/current/libpq-connect.html
+    # Connections are kept in a pool and checked before use, so that the site recovers
+    # when the database was restarted. The other options detect a server that does not
+    # respond: https://www.postgresql.org/docs/current/libpq-connect.html
     DATABASE["CONN_HEALTH_CHECKS"] = True
     DATABASE["OPTIONS"] = {
         "pool": {
@@ -174,7 +181,7 @@ if DATABASE["ENGINE"] == "django.db.backends.postgresql":
         **DATABASE.get("OPTIONS", {}),
     }
     if DATABASE["OPTIONS"].get("sslmode") == "require":
-        # To libpq that is to encrypt, whoever is at the other end.
+        # In libpq, "require" encrypts but does not verify the server's certificate.
         DATABASE["OPTIONS"]["sslmode"] = "verify-full"
         DATABASE["OPTIONS"].setdefault(
             "sslrootcert", ssl.get_default_verify_paths().cafile or "system"
@@ -183,82 +190,65 @@ if DATABASE["ENGINE"] == "django.db.backends.postgresql":
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 
-# Cache and sessions
+# Cache
 # https://docs.djangoproject.com/en/6.1/topics/cache/
 
-# A table in the database, which a migration of accounts makes. All processes have to
-# count the same failed log-ins, and a cache in memory is each process's own.
+# The default is a table in the database. All processes must share the cache, since
+# failed log-ins are counted there.
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
         "LOCATION": "cache",
-        # Past Django's 300, entries make room for others: failed log-ins, forgotten.
+        # With Django's default of 300, counts of failed log-ins would soon be dropped.
         "OPTIONS": {"MAX_ENTRIES": 10_000},
     }
 }
 
 if CACHE_URL:
+    # https://github.com/jazzband/django-redis
     CACHES["default"] = {
-        "BACKEND": "pages.cache.TolerantRedisCache",
+        "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": CACHE_URL.geturl(),
-        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
+        "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1},
     }
-    # Read from the cache, kept in the database as well.
-    SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
+    # When Redis fails, the site works without a cache, and the log says so.
+    DJANGO_REDIS_IGNORE_EXCEPTIONS = True
+    DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
 
 
-# Tasks: what a page leaves to `python manage.py worker`
+# Tasks: functions that `python manage.py ox_worker` calls in the background
 # https://docs.djangoproject.com/en/6.1/topics/tasks/
+# https://oxpull.com/django-ox/
 
-# A task that raises is tried ten times in two hours, for a mail server may be down.
-# Each wait, in seconds, is twice the one before.
-TASK_RETRIES = {"MAX_ATTEMPTS": 10, "BACKOFF_INITIAL": 15, "BACKOFF_MAX": 60 * 60}
-
-if TASKS_URL:
-    # https://github.com/tokibito/django-tasks-redis
-    INSTALLED_APPS += ["django_tasks_redis"]
-    TASKS = {
-        "default": {
-            "BACKEND": "background.redis.RetryingRedisBackend",
-            "OPTIONS": {
-                "REDIS_URL": TASKS_URL.geturl(),
-                # The task of a worker that died goes to another one so much later.
-                # No task may take as long, or it is done twice.
-                "REDIS_CLAIM_TIMEOUT": 5 * 60,
-                "REDIS_COMPLETED_TASK_TTL": 7 * 24 * 60 * 60,
-                **TASK_RETRIES,
-            },
-        }
+# The queue is a table in the database. A task is queued when the transaction commits.
+TASKS = {
+    "default": {
+        "BACKEND": "django_ox.backend.OxBackend",
+        "OPTIONS": {
+            # A failed task is retried for about two hours, as a mail server may be down.
+            # Each delay, in seconds, is twice as long as the one before.
+            "MAX_ATTEMPTS": 10,
+            "BACKOFF_INITIAL": 15,
+            "BACKOFF_MAX": 60 * 60,
+            # Seconds without a heartbeat before a worker counts as dead. Another worker
+            # then runs its tasks.
+            "LOCK_TIMEOUT": 60,
+            "SCHEDULES": {"prune": {"task": "ops.tasks.prune", "cron": "@daily"}},
+        },
     }
-else:
-    # A table of the database: a task is queued when the transaction commits, and not
-    # when it is rolled back. django-ox is the library that retries, and that gives
-    # the task of a worker that died to another one: https://oxpull.com/django-ox/
-    TASKS = {
-        "default": {
-            "BACKEND": "django_ox.backend.OxBackend",
-            "OPTIONS": {
-                # A worker that has not said for so long that it is alive, is dead.
-                "LOCK_TIMEOUT": 60,
-                "SCHEDULES": {
-                    "prune": {"task": "background.tasks.prune", "cron": "@daily"}
-                },
-                **TASK_RETRIES,
-            },
-        }
-    }
+}
 
 
 # E-mail
 # https://docs.djangoproject.com/en/6.1/topics/email/
 
 DEFAULT_FROM_EMAIL = str(Address(SITE["name"], addr_spec=SITE["email"]))
-MAILERS = {"default": {"BACKEND": "background.mail.ConsoleBackend"}}
+MAILERS = {"default": {"BACKEND": "ops.mail.ConsoleBackend"}}
 
 if EMAIL_URL:
     MAILERS = {
-        # As a task, so that no page waits for the mail server or fails with it.
-        "default": {"BACKEND": "background.mail.QueueBackend"},
+        # Messages are sent by a task, through the mailer "smtp".
+        "default": {"BACKEND": "ops.mail.QueueBackend"},
         "smtp": {
             "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
             "OPTIONS": {
@@ -274,7 +264,7 @@ if EMAIL_URL:
     }
 
 
-# People and how they log in
+# Users and how they log in
 # https://docs.djangoproject.com/en/6.1/topics/auth/
 # https://docs.allauth.org/en/latest/account/configuration.html
 
@@ -288,27 +278,27 @@ ACCOUNT_FORMS = {"signup": "accounts.forms.SignupForm"}
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
-# By a code to type in, not a link to follow: one goes on where one was, and whoever
-# has a second factor can change their address, too.
+# A code instead of a link: users stay on the page, and users with a second factor can
+# change their address.
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = True
 ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_RESEND = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = f"[{SITE['name']}] "
-# One address an account: a new one replaces the old once it is verified.
+# An account has one address. A new address replaces it when it is verified.
 ACCOUNT_CHANGE_EMAIL = True
-# Tell people of changes to their account, and ask for the password before these.
+# Before a change to the account, ask for the password; after it, send a notification.
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 
-# A second factor, and passkeys in place of the password
+# Second factor, and passkeys instead of a password
 # https://docs.allauth.org/en/latest/mfa/configuration.html
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = SITE["name"]
-# A phone's clock may be half a minute off:
+# Accept codes of a phone whose clock is 30 seconds off:
 # https://datatracker.ietf.org/doc/html/rfc6238#section-5.2
 MFA_TOTP_TOLERANCE = 1
-# Browsers allow passkeys without TLS on http://localhost alone.
+# Without TLS, browsers allow passkeys on http://localhost only.
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = DEBUG
 
 PASSWORD_HASHERS = [
@@ -336,7 +326,7 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "UTC"
 
 
-# Static files: style sheets, scripts, images
+# Static files
 # https://docs.djangoproject.com/en/6.1/howto/static-files/
 # https://whitenoise.readthedocs.io/
 
@@ -346,7 +336,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 
 
-# Uploaded files, in the folder media or in object storage
+# Uploaded files
 # https://docs.djangoproject.com/en/6.1/topics/files/
 # https://django-storages.readthedocs.io/en/latest/backends/amazon-S3.html
 
@@ -359,7 +349,7 @@ STORAGES = {
         "BACKEND": (
             "django.contrib.staticfiles.storage.StaticFilesStorage"
             if DEBUG
-            else "pages.staticfiles.StaticFilesStorage"
+            else "ops.staticfiles.StaticFilesStorage"
         )
     },
 }
@@ -383,17 +373,26 @@ if STORAGE_URL:
     }
 
 
-# The log: a line a request among all others, on standard output
+# Logging: to standard output, with one line for each request
 # https://docs.djangoproject.com/en/6.1/topics/logging/
 # https://nhairs.github.io/python-json-logger/
+
+# Paths that are not logged in development.
+REQUEST_LOG_EXCLUDE = (
+    ("/static/", "/media/", "/favicon.ico", "/manifest.webmanifest", "/__reload__/")
+    if DEBUG
+    else ()
+)
 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request": {"()": "pages.middleware.RequestFilter"}},
+    "filters": {"request": {"()": "ops.logs.RequestFilter"}},
     "formatters": {
-        "readable": {
-            "format": "{asctime} {levelname} {message} {request_id}",
+        "console": {
+            # Colors the line by its status code.
+            "()": "django.utils.log.ServerFormatter",
+            "format": "{server_time} {levelname} {message}",
             "datefmt": "%H:%M:%S",
             "style": "{",
         },
@@ -409,28 +408,30 @@ LOGGING = {
             "class": "logging.StreamHandler",
             "stream": "ext://sys.stdout",
             "filters": ["request"],
-            "formatter": "readable" if DEBUG else "json",
+            "formatter": "console" if DEBUG else "json",
         }
     },
     "root": {"handlers": ["output"], "level": "INFO"},
-    # Django and uvicorn have handlers of their own, and lines about each request.
+    # Remove the handlers of Django and uvicorn, and their own lines for each request.
     "loggers": {
         "django": {"handlers": [], "level": "INFO"},
         "django.server": {"handlers": [], "level": "CRITICAL"},
         "uvicorn": {"handlers": [], "propagate": True},
         "uvicorn.access": {"handlers": [], "propagate": False},
+        # Without a handler, ox_worker adds its own, and each line appears twice.
+        "django_ox": {"handlers": ["output"], "propagate": False},
     },
 }
 
-# The page that shows an error while DEBUG is on.
-DEFAULT_EXCEPTION_REPORTER = "pages.debug.DiscreetReporter"
+# The error page of DEBUG.
+DEFAULT_EXCEPTION_REPORTER_FILTER = "ops.debug.ExceptionReporterFilter"
 
 
 # Security
 # https://docs.djangoproject.com/en/6.1/topics/security/
 
-# Only this site's own files run and style its pages, and a <style> or <script> in
-# a page needs the nonce: https://docs.djangoproject.com/en/6.1/howto/csp/
+# Scripts and styles are loaded from this site only; a <script> or <style> element needs
+# the nonce: https://docs.djangoproject.com/en/6.1/howto/csp/
 SECURE_CSP = {
     "default-src": [CSP.SELF],
     "script-src": [CSP.SELF, CSP.NONCE],
@@ -439,13 +440,11 @@ SECURE_CSP = {
     "media-src": [CSP.SELF, *STORAGE_ORIGINS],
     "object-src": [CSP.NONE],
     "base-uri": [CSP.NONE],
-    "form-action": [CSP.SELF],
-    "frame-ancestors": [CSP.NONE],
 }
 X_FRAME_OPTIONS = "DENY"
 
-# What Django has no settings for; pages.middleware sends it. No other site may embed
-# anything of this one, and no page asks for the camera and the like.
+# Headers without a Django setting, added by ops.middleware. Other sites cannot embed
+# files of this site, and no page uses the camera, the microphone and so on.
 EXTRA_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": (
@@ -454,13 +453,12 @@ EXTRA_HEADERS = {
     ),
 }
 
-# How long somebody stays logged in, and how much a form may bring, in seconds and in
-# bytes. Files don't count; how large they may be, the proxy in front says.
+# In seconds, and in bytes without uploaded files: deploy/Caddyfile limits those.
 SESSION_COOKIE_AGE = 14 * 24 * 60 * 60
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20
 
 if not DEBUG:
-    # The proxy in front ends TLS, and uvicorn takes its word for it:
+    # The proxy terminates TLS; uvicorn trusts its X-Forwarded-* headers:
     # https://uvicorn.dev/deployment/#proxies-and-forwarded-headers
     SECURE_SSL_REDIRECT = True
     SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60
@@ -469,4 +467,3 @@ if not DEBUG:
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True
     SESSION_COOKIE_NAME = "__Host-sessionid"
-    CSRF_COOKIE_NAME = "__Host-csrftoken"

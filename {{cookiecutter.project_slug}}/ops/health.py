@@ -1,0 +1,107 @@
+"""Health checks for load balancers, Kubernetes and monitoring."""
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from threading import Thread
+
+from django.core.cache import cache
+from django.db import connection, connections
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse
+from django.utils.deprecation import MiddlewareMixin
+from django.views.decorators.http import require_safe
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT = 2  # Seconds for all checks together.
+
+
+class HealthMiddleware(MiddlewareMixin):
+    """
+    Answer /livez and /readyz before any other middleware.
+
+    Health probes use the IP address and no TLS: ALLOWED_HOSTS and the redirect to HTTPS
+    would reject them.
+    """
+
+    def process_request(self, request: HttpRequest) -> HttpResponse | None:
+        view = VIEWS.get(request.path_info)
+        return view(request) if view else None
+
+
+@require_safe
+def livez(request: HttpRequest) -> HttpResponse:
+    """Return 200: the process is running. Nothing else is checked."""
+    return HttpResponse("ok", content_type="text/plain")
+
+
+@require_safe
+def readyz(request: HttpRequest) -> HttpResponse:
+    """
+    Return 200 if pages can be served, else 503 with the names of the failed checks.
+
+    The log has the reasons. `?exclude=cache` skips a check, as in Kubernetes' own
+    /readyz: the site works without its cache, so a load balancer should not remove
+    every machine when the cache is down.
+    """
+    excluded = request.GET.getlist("exclude")
+    results = {name: start_check(name) for name in CHECKS if name not in excluded}
+    not_done = wait(results.values(), TIMEOUT).not_done
+    failed = [
+        name if result in not_done else result.result()
+        for name, result in results.items()
+    ]
+    names = ", ".join(filter(None, failed))
+    return HttpResponse(
+        f"failed: {names}" if names else "ok",
+        content_type="text/plain",
+        status=503 if names else 200,
+    )
+
+
+def start_check(name: str) -> Future[str | None]:
+    """
+    Return the Future of a check, which runs in a thread of its own.
+
+    A database may not answer for hours. Later requests share the thread that waits for
+    it, and no request waits longer than TIMEOUT.
+    """
+    result = running.get(name)
+    if not result or result.done():
+        running[name] = result = Future()
+        Thread(target=run_check, args=(name, result), daemon=True).start()
+    return result
+
+
+def run_check(name: str, result: Future[str | None]) -> None:
+    """Set the name of what failed, or None, as the result of a check."""
+    try:
+        try:
+            failed = CHECKS[name]()
+        finally:
+            connections.close_all()
+    except Exception as error:
+        logger.warning("The health check of the %s failed: %s", name, error)
+        failed = name
+    result.set_result(failed)
+
+
+def check_database() -> str | None:
+    executor = MigrationExecutor(connection)
+    pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return "migrations" if pending else None
+
+
+def check_cache() -> str | None:
+    if cache.get("readyz") is None:
+        cache.set("readyz", True, timeout=None)
+    return None if cache.get("readyz") else "cache"
+
+
+VIEWS = {"/livez": livez, "/readyz": readyz}
+CHECKS: dict[str, Callable[[], str | None]] = {
+    "database": check_database,
+    "cache": check_cache,
+}
+running: dict[str, Future[str | None]] = {}

@@ -1,0 +1,74 @@
+"""The log line and the headers of every response."""
+
+import logging
+import re
+import secrets
+import time
+
+from django.conf import settings
+from django.contrib.auth import SESSION_KEY
+from django.http import HttpRequest, HttpResponseBase
+from django.utils.deprecation import MiddlewareMixin
+
+from .logs import request_id, safe_path
+
+logger = logging.getLogger(__name__)
+
+
+class RequestLogMiddleware(MiddlewareMixin):
+    """Log each request, and send its id in the X-Request-ID header."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        request.id = get_request_id(request)
+        request.started_at = time.perf_counter()
+        # Not reset by the response: Django and uvicorn may log more after it.
+        request_id.set(request.id)
+
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        response.headers["X-Request-ID"] = request.id
+        if not request.path.startswith(settings.REQUEST_LOG_EXCLUDE):
+            fields = {
+                "method": request.method,
+                "path": safe_path(request),
+                "status_code": response.status_code,
+                "ms": round((time.perf_counter() - request.started_at) * 1000),
+                "user_id": get_user_id(request),
+            }
+            message = "%(method)s %(path)s %(status_code)s in %(ms)s ms"
+            if fields["user_id"]:
+                message += " for user %(user_id)s"
+            logger.info(message, fields, extra=fields)
+        return response
+
+
+class ExtraHeadersMiddleware(MiddlewareMixin):
+    """Add settings.EXTRA_HEADERS to each response that does not set them itself."""
+
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        for name, value in settings.EXTRA_HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
+
+
+def get_request_id(request: HttpRequest) -> str:
+    """
+    Return the id that a trusted proxy gave the request, or a new one.
+
+    When uvicorn trusts a proxy, it replaces the proxy's address with the client's and
+    the port with 0: https://uvicorn.dev/deployment/#proxies-and-forwarded-headers
+    """
+    given = request.headers.get("X-Request-ID", "")
+    is_trusted = request.META.get("REMOTE_PORT") == 0
+    if is_trusted and re.fullmatch(r"[\w-]{8,64}", given, re.ASCII):
+        return given
+    return secrets.token_hex(16)
+
+
+def get_user_id(request: HttpRequest) -> str | None:
+    """Return the id of the logged-in user, if the session was loaded; make no query."""
+    session = getattr(request, "session", None)
+    return getattr(session, "_session_cache", {}).get(SESSION_KEY)

@@ -1,0 +1,206 @@
+"""What people do with their account, from the first day to the last."""
+
+import re
+from http import HTTPStatus
+
+import pytest
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP
+from django.conf import settings
+from django.contrib.auth import get_user, get_user_model
+from django.contrib.auth.hashers import Argon2PasswordHasher
+from django.core import mail
+from django.test import Client
+from django.urls import reverse
+
+from tests.conftest import PASSWORD
+
+User = get_user_model()
+pytestmark = pytest.mark.django_db
+
+
+def send(client, page, **fields):
+    """Fill in the form of a page; return the page that comes after it."""
+    return client.post(reverse(page), fields, follow=True)
+
+
+def log_in(client, password=PASSWORD, **fields):
+    return send(client, "account_login", login="ada@example.com", password=password)
+
+
+def code_in(message):
+    return re.search(r"^\w{4}-\w{4}$", message.body, re.MULTILINE)[0]
+
+
+def test_somebody_signs_up_and_proves_that_the_address_is_theirs(client):
+    passwords = {"password1": PASSWORD, "password2": PASSWORD}
+    send(client, "account_signup", email="grace@example.com", **passwords)
+    assert get_user(client).is_anonymous
+
+    send(client, "account_email_verification_sent", code=code_in(mail.outbox[0]))
+
+    assert get_user(client).email == "grace@example.com"
+
+
+def test_an_e_mail_is_text_and_html_in_the_name_of_the_site(client, ada):
+    send(client, "account_reset_password", email=ada.email)
+
+    (message,) = mail.outbox
+    ((html, kind),) = message.alternatives
+    link = re.search(r"http://testserver/\S+", message.body)[0]
+    assert message.subject == f"[{settings.SITE['name']}] Password Reset Email"
+    assert message.from_email == settings.DEFAULT_FROM_EMAIL
+    assert kind == "text/html"
+    assert f'href="{link}"' in html
+
+
+def test_a_password_is_remembered_for_as_long_as_one_asks(client, ada):
+    for remember, forgets in ("on", False), ("", True):
+        fields = {"login": ada.email, "password": PASSWORD, "remember": remember}
+        send(client, "account_login", **fields)
+
+        assert client.session.get_expire_at_browser_close() is forgets
+        client.logout()
+
+
+def test_a_forgotten_password_is_replaced(client, ada):
+    send(client, "account_reset_password", email=ada.email)
+    link = re.search(r"http://testserver(\S+)", mail.outbox[0].body)[1]
+    form = client.get(link, follow=True).redirect_chain[-1][0]
+    new = "staple of the horse"
+
+    client.post(form, {"password1": new, "password2": new})
+
+    assert "not correct" in log_in(client).text
+    log_in(client, new)
+    assert get_user(client) == ada
+
+
+def test_a_new_address_counts_when_it_is_verified(client, ada):
+    log_in(client)
+    change = {"email": "ada@example.org", "action_add": ""}
+    send(client, "account_email", **change)
+    send(client, "account_reauthenticate", password=PASSWORD)
+    send(client, "account_email", **change)
+    ada.refresh_from_db()
+    assert ada.email == "ada@example.com"
+
+    send(client, "account_email_verification_sent", code=code_in(mail.outbox[-1]))
+
+    ada.refresh_from_db()
+    assert ada.email == "ada@example.org"
+
+
+def test_somebody_who_was_added_in_the_admin_verifies_the_address_first(client):
+    User.objects.create_user("ada@example.com", PASSWORD)
+
+    log_in(client)
+    assert get_user(client).is_anonymous
+    send(client, "account_email_verification_sent", code=code_in(mail.outbox[0]))
+
+    assert get_user(client).email == "ada@example.com"
+
+
+def test_a_second_factor_is_asked_for(client, ada):
+    TOTP.activate(ada, "JBSWY3DPEHPK3PXP")
+    codes = RecoveryCodes.activate(ada).get_unused_codes()
+
+    log_in(client)
+    assert get_user(client).is_anonymous
+    send(client, "mfa_authenticate", code="000000")
+    assert get_user(client).is_anonymous
+
+    send(client, "mfa_authenticate", code=codes[0])
+    assert get_user(client) == ada
+
+
+def test_a_session_elsewhere_is_ended(client, ada):
+    elsewhere = Client()
+    log_in(elsewhere)
+    log_in(client)
+
+    page = send(client, "usersessions_list")
+
+    assert 'aria-current="page">Sessions</a>' in page.text
+    assert get_user(client) == ada
+    assert get_user(elsewhere).is_anonymous
+
+
+def test_an_account_is_closed_by_whoever_knows_the_password(client, ada):
+    log_in(client)
+    send(client, "account_close")
+    send(client, "account_reauthenticate", password="wrong horse battery")
+    assert User.objects.filter(pk=ada.pk).exists()
+
+    send(client, "account_reauthenticate", password=PASSWORD)
+    assert "Nobody can bring it back" in client.get(reverse("account_close")).text
+    page = send(client, "account_close")
+
+    assert "Your account is closed." in page.text
+    assert get_user(client).is_anonymous
+    assert not User.objects.filter(pk=ada.pk).exists()
+
+
+def test_whoever_guesses_a_password_is_stopped(client, ada):
+    for number in range(5):
+        assert "not correct" in log_in(client, f"guess {number}").text
+
+    assert "Too many failed" in log_in(client).text
+    assert get_user(client).is_anonymous
+
+
+@pytest.mark.parametrize("page", ["account_signup", "account_reset_password"])
+def test_too_many_forms_from_one_place_are_refused(client, page):
+    for number in range(20):
+        sent = client.post(reverse(page), {"email": f"user{number}@example.com"})
+        assert sent.status_code != HTTPStatus.TOO_MANY_REQUESTS
+
+    refused = send(client, page, email="user20@example.com")
+
+    assert refused.status_code == HTTPStatus.TOO_MANY_REQUESTS
+    assert "Wait a few minutes" in refused.text
+
+
+@pytest.mark.parametrize(
+    ("page", "fields"),
+    [
+        ("account_login", {"login": "{}", "password": "wrong horse battery"}),
+        (
+            "account_signup",
+            {"email": "{}", "password1": PASSWORD, "password2": PASSWORD},
+        ),
+        ("account_reset_password", {"email": "{}"}),
+    ],
+)
+def test_no_answer_tells_whether_an_address_is_known(
+    ada, settings, monkeypatch, page, fields
+):
+    # What takes time is hashing: it is done for both, or for none.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+    ada.set_password(PASSWORD)
+    ada.save()
+    hashed = []
+    for name in ("encode", "verify"):
+        method = getattr(Argon2PasswordHasher, name)
+        monkeypatch.setattr(Argon2PasswordHasher, name, counted(method, hashed))
+
+    def answer(email):
+        hashed.clear()
+        mail.outbox.clear()
+        form = {name: value.format(email) for name, value in fields.items()}
+        response = send(Client(), page, **form)
+        text = re.sub(r"\b\w{64}\b", "", response.text).replace(email, "")
+        return (
+            *(response.redirect_chain, text, response.headers.keys()),
+            *(response.cookies.keys(), len(hashed), len(mail.outbox)),
+        )
+
+    assert answer("ada@example.com") == answer("bob@example.com")
+
+
+def counted(method, calls):
+    def call(*args, **kwargs):
+        calls.append(args)
+        return method(*args, **kwargs)
+
+    return call

@@ -1,0 +1,32 @@
+from pathlib import Path
+
+import pytest
+from django.contrib.staticfiles import finders
+from django.core.management import call_command
+
+
+@pytest.fixture
+def style_sheet():
+    return Path(finders.find("site.css")).read_bytes()
+
+
+def test_collected_files_are_served(client, settings, tmp_path):
+    settings.WHITENOISE_AUTOREFRESH = settings.WHITENOISE_USE_FINDERS = False
+    settings.STATIC_ROOT = tmp_path
+    (tmp_path / "site.css").write_text("p { margin: 0; }")
+
+    response = client.get("/static/site.css")
+
+    assert response.getvalue() == b"p { margin: 0; }"
+    assert client.get("/static/other.css").status_code == 404
+
+
+def test_collectstatic_replaces_a_newer_copy(settings, tmp_path, style_sheet):
+    backend = {"BACKEND": "ops.staticfiles.StaticFilesStorage"}
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": backend}
+    settings.STATIC_ROOT = tmp_path
+    (tmp_path / "site.css").write_text("p { margin: 0; }")
+
+    call_command("collectstatic", "--no-input", "--no-post-process", verbosity=0)
+
+    assert (tmp_path / "site.css").read_bytes() == style_sheet
