@@ -12,10 +12,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from conftest import TEMPLATE
 from cookiecutter.generate import generate_context
 from cookiecutter.prompt import prompt_for_config
-from helpers import python_of
+from support.project import python_of
+from support.template import TEMPLATE
 
 QUESTIONS = json.loads((TEMPLATE / "cookiecutter.json").read_text("utf-8"))
 TAKEN = {

@@ -18,8 +18,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import TEMPLATE
-from helpers import python_of, wait_until
+from support.project import python_of
+from support.server import wait_until
+from support.template import TEMPLATE
 from uv import find_uv_bin
 
 BOOTSTRAP = TEMPLATE / "{{cookiecutter.project_slug}}" / "scripts" / "bootstrap.py"

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
-from conftest import copy_project
-from sites import in_production
+from support.project import copy_project
+from support.site import in_production
 
 # The certificate of sites.tls_proxy is nobody's.
 pytestmark = pytest.mark.filterwarnings(
