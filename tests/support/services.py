@@ -3,6 +3,7 @@
 import itertools
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 from pathlib import Path
@@ -106,6 +107,12 @@ class Redis:
         self.process.terminate()
         self.process.wait()
         self.process.stdout.close()
+
+    def send(self, command):
+        """Send a command; fail unless the answer is OK."""
+        with socket.create_connection(("127.0.0.1", self.port)) as connection:
+            connection.sendall(f"{command}\r\n".encode())
+            assert connection.recv(1024) == b"+OK\r\n", command
 
     def new_url(self):
         """Return the CACHE_URL of a database that is empty."""
