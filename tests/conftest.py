@@ -1,4 +1,4 @@
-"""Fixtures: projects baked once per set of answers and run, and what runs them."""
+"""The fixtures of all tests: projects, servers, services and a browser."""
 
 import json
 import os
@@ -9,27 +9,27 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from helpers import Server, python_of
-from services import PostgreSQL, Redis
-from sites import PRODUCTION, in_development, in_production
-from visitor import start_chromium
+from support.browser import start_chromium
+from support.project import copy_project, python_of
+from support.server import Server
+from support.services import PostgreSQL, Redis
+from support.site import PRODUCTION, in_development, in_production
 
-# Where the suite runs in the background, a shell may have it ignore Ctrl-C, and what
+# A shell that runs the suite in the background may ignore Ctrl-C, and the programs that
 # the tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-TEMPLATE = Path(__file__).resolve().parent.parent
-
-# Set by a developer's own shell or project, they would leak into the baked one.
-LEAKS = (
+# Variables of the developer's shell that would change how a project behaves.
+UNSET = (
     "DEBUG",
     "SECRET_KEY",
     "ALLOWED_HOSTS",
     "CSRF_TRUSTED_ORIGINS",
     "DATABASE_URL",
+    "DATABASE_POOL_MIN",
+    "DATABASE_POOL_MAX",
     "CACHE_URL",
     "EMAIL_URL",
-    "TASKS_URL",
     "STORAGE_URL",
     "LIVE_RELOAD",
     "HOST",
@@ -43,39 +43,40 @@ LEAKS = (
 
 
 def pytest_xdist_auto_num_workers():
-    """Return one more than there are processors: servers and browsers make one wait."""
+    """Return the number of CPUs and one more: tests also wait for servers."""
     return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="session", autouse=True)
 def neutral_environment(tmp_path_factory):
-    """Make every test start from the same environment, with a git identity."""
+    """Run all tests in the same environment, with a git identity."""
     gitconfig = tmp_path_factory.mktemp("git") / "config"
     gitconfig.write_text("[user]\n\tname = Ada Lovelace\n\temail = ada@example.com\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GIT_CONFIG_GLOBAL", str(gitconfig))
         patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-        # Output read through a pipe should come as it is printed.
+        # Tests read the output of programs through a pipe, as soon as it is printed.
         patch.setenv("PYTHONUNBUFFERED", "1")
-        for name in LEAKS:
+        for name in UNSET:
             patch.delenv(name, raising=False)
         yield
 
 
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory):
-    """Return a folder that all workers of this run have in common."""
+    """Return a folder that the processes of pytest-xdist share."""
     folder = tmp_path_factory.getbasetemp()
     return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
 
 
 @pytest.fixture(scope="session")
 def bake(cookies_session, shared_folder):
-    """Return a function that bakes a project, once per answers and run.
+    """
+    Return a function that makes a project, once for the same answers.
 
-    `bake(bootstrap=False, **answers)` returns the project's path. With
-    `bootstrap`, the hook also makes its environment and database; without, it is
-    the files alone. What it returns is shared: `workspace` gives a copy to change.
+    `bake(bootstrap=False, **answers)` returns the project's path. With `bootstrap`, the
+    hook makes its environment and database as well. The project is shared: a test that
+    changes files uses `workspace`.
     """
 
     def bake(bootstrap=False, **answers):
@@ -98,36 +99,28 @@ def bake(cookies_session, shared_folder):
 
 @pytest.fixture(scope="session")
 def project(bake):
-    """Return the default project, ready to run. It is shared: change nothing."""
+    """Return the default project, ready to run. It is shared: do not change it."""
     path = bake(bootstrap=True)
-    assert python_of(path).exists(), "The hook left no .venv; run the hook by hand."
+    assert python_of(path).exists(), "The hook made no .venv: run the hook by hand."
     return path
-
-
-def copy_project(project, folder):
-    """Copy a project into `folder`; the copy shares its .venv."""
-    copy = folder / project.name
-    # What lies beside the database comes and goes while a server uses it.
-    ignored = shutil.ignore_patterns(".venv", "db.sqlite3-*")
-    shutil.copytree(project, copy, ignore=ignored)
-    (copy / ".venv").symlink_to(project / ".venv", target_is_directory=True)
-    return copy
 
 
 @pytest.fixture
 def workspace(project, tmp_path):
-    """Return a copy of the default project that a test may change as it likes.
+    """
+    Return a copy of the default project that the test may change.
 
-    Its .venv is the shared one: a test that installs packages needs its own.
+    The copy shares its .venv: a test that installs packages needs its own.
     """
     return copy_project(project, tmp_path)
 
 
 @pytest.fixture(scope="session")
 def released(project, shared_folder):
-    """Return a copy of the default project that is ready for production.
+    """
+    Return a copy of the default project whose static files are collected.
 
-    Its static files are collected. It is shared: change nothing.
+    It is shared: do not change it.
     """
     copy = shared_folder / "released" / project.name
     with FileLock(shared_folder / "released.lock"):
@@ -136,7 +129,7 @@ def released(project, shared_folder):
             subprocess.run(
                 [python_of(copy), "manage.py", "collectstatic", "--no-input"],
                 cwd=copy,
-                env={**os.environ, **PRODUCTION, "EMAIL_URL": "smtp://localhost"},
+                env={**os.environ, **PRODUCTION},
                 stdout=subprocess.DEVNULL,
                 check=True,
             )
@@ -145,9 +138,11 @@ def released(project, shared_folder):
 
 @pytest.fixture
 def serve():
-    """Return a function that starts a server, to be stopped when the test ends.
+    """
+    Return a function that starts a server, which is stopped when the test ends.
 
-    `serve(command, cwd, env=None, url=None)` returns the running Server.
+    `serve(command, cwd, env=None, url=None)` returns the running Server, after `url`, if
+    given, has responded.
     """
     running = []
 
@@ -155,7 +150,7 @@ def serve():
         server = Server(command, cwd, {**os.environ, **(env or {})})
         running.append(server)
         if url:
-            server.wait_until_it_answers(url)
+            server.wait_until_up(url)
         return server
 
     yield serve
@@ -165,7 +160,7 @@ def serve():
 
 @pytest.fixture(scope="session")
 def postgresql():
-    """Return a server of PostgreSQL's, with `new_database()`."""
+    """Return a running PostgreSQL server."""
     server = PostgreSQL()
     yield server
     server.stop()
@@ -174,7 +169,7 @@ def postgresql():
 
 @pytest.fixture(scope="session")
 def redis():
-    """Return a server of Redis's, with `new_url()`."""
+    """Return a running Redis server."""
     server = Redis()
     yield server
     server.stop()
@@ -182,21 +177,21 @@ def redis():
 
 @pytest.fixture(scope="session")
 def development_site(project, tmp_path_factory):
-    """Return a copy of the project, served by dev.py; its visitors are many."""
+    """Return the Site of a copy of the project, served by dev.py. Tests share it."""
     with in_development(copy_project(project, tmp_path_factory.mktemp("site"))) as site:
         yield site
 
 
 @pytest.fixture(scope="session")
 def production_site(project, tmp_path_factory):
-    """Return a copy of the project, served as in production; its visitors are many."""
+    """Return the Site of a copy of the project in production. Tests share it."""
     with in_production(copy_project(project, tmp_path_factory.mktemp("site"))) as site:
         yield site
 
 
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory):
-    """Return a headless Chromium; each Visitor finds it without a past."""
+    """Return a headless Chromium. Each Visitor starts without cookies and cache."""
     chrome = start_chromium(tmp_path_factory.mktemp("chromium"))
     yield chrome
     chrome.quit()

@@ -12,12 +12,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from conftest import TEMPLATE
-from helpers import python_of
+from support.project import python_of
+from support.template import CONTEXT, QUESTIONS, TEMPLATE
 
-QUESTIONS = json.loads((TEMPLATE / "cookiecutter.json").read_text("utf-8"))
 PRE_GEN_HOOK = TEMPLATE / "hooks" / "pre_gen_project.py"
-ASKED = [question for question in QUESTIONS if not question.startswith("_")]
 
 REJECTED = [
     # Not a Python name in lower case, or not a name for pyproject.toml.
@@ -138,7 +136,7 @@ def test_accepted_email_address_works_in_settings(project, bake, email):
 
 
 def test_every_question_has_a_prompt():
-    assert list(QUESTIONS["__prompts__"]) == ASKED
+    assert list(CONTEXT["__prompts__"]) == list(QUESTIONS)
 
 
 @pytest.mark.parametrize(
@@ -247,7 +245,7 @@ def fork(tmp_path):
     fork = tmp_path / "fork"
     ignored = shutil.ignore_patterns(".git", ".*_cache", "__pycache__", "node_modules")
     shutil.copytree(TEMPLATE, fork, ignore=ignored)
-    questions = {"api": ["none", "ninja", "rest"], **QUESTIONS}
+    questions = {"api": ["none", "ninja", "rest"], **CONTEXT}
     (fork / "cookiecutter.json").write_text(json.dumps(questions), "utf-8")
     hook = fork / "hooks" / "post_gen_project.py"
     source = hook.read_text("utf-8")

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from helpers import python_of
+from support.project import python_of
 
 IN_PROJECT = Path(__file__).parent / "in_project"
 

@@ -18,11 +18,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import TEMPLATE
-from helpers import python_of, wait_until
+from support.project import python_of
+from support.server import wait_until
+from support.template import TEMPLATE, TREE
+from support.tools import need
 from uv import find_uv_bin
 
-BOOTSTRAP = TEMPLATE / "{{cookiecutter.project_slug}}" / "scripts" / "bootstrap.py"
+BOOTSTRAP = TREE / "scripts" / "bootstrap.py"
 UV = find_uv_bin()
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="The fakes are shell scripts.")
@@ -82,11 +84,7 @@ def old_pythons(tmp_path_factory):
             if done.returncode == 0:
                 pythons.append(str(folder / "bin" / "python"))
                 break
-    if not pythons:
-        message = "There is no Python 3.10 or 3.11 with venv and pip on this machine."
-        assert "REQUIRE_SERVICES" not in os.environ, message
-        pytest.skip(message)
-    return pythons
+    return need(pythons, "Python 3.10 or 3.11 with pip")
 
 
 @pytest.fixture

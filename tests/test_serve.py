@@ -10,11 +10,11 @@ import sys
 import time
 
 import pytest
-from conftest import copy_project as copy_of
-from helpers import fetch, free_port, python_of, wait_until
-from load import under_load
-from sites import PRODUCTION
-from test_project import run
+from support.load import under_load
+from support.project import copy_project as copy_of
+from support.project import python_of, run
+from support.server import fetch, free_port, wait_until
+from support.site import PRODUCTION
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="sends signals")
 

@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
-from conftest import copy_project
-from sites import in_production
+from support.project import copy_project
+from support.site import in_production
 
-# sites.tls_proxy uses a self-signed certificate.
+# No authority that this machine trusts signed the certificate of the test's proxy.
 pytestmark = pytest.mark.filterwarnings(
     "ignore::urllib3.exceptions.InsecureRequestWarning"
 )

@@ -128,9 +128,10 @@ def url(*schemes: str) -> Callable[[str], SplitResult]:
             is_valid = False
         # In user:12/34@host, the host is "user" and the port is 12.
         if not is_valid or "@" in f"{parts.path}{parts.query}{parts.fragment}":
+            begins = " or ".join(f"{scheme}://" for scheme in schemes)
             raise ValueError(
-                f"is not a URL that begins with {' or '.join(schemes)}:// and names a "
-                "host; in a password, write %2F for /, %40 for @, %23 for # and %3F for ?"
+                f"is not a URL that begins with {begins} and names a host; in a "
+                "password, write %2F for /, %40 for @, %23 for # and %3F for ?"
             )
         return parts
 

@@ -393,7 +393,7 @@ if STORAGE_URL:
 
 # Paths that are not logged in development.
 REQUEST_LOG_EXCLUDE = (
-    ("/static/", "/media/", "/favicon.ico", "/manifest.webmanifest", "/__reload__/")
+    ("/static/", "/media/", "/favicon.ico", "/manifest.webmanifest", "/__")
     if DEBUG
     else ()
 )
@@ -455,6 +455,9 @@ SECURE_CSP = {
     "object-src": [CSP.NONE],
     "base-uri": [CSP.NONE],
 }
+if DEBUG:
+    # Log what the policy blocks in the browser.
+    SECURE_CSP["report-uri"] = "/__csp__/"
 X_FRAME_OPTIONS = "DENY"
 
 # Headers without a Django setting, added by ops.middleware. Other sites cannot embed

@@ -174,6 +174,14 @@ def test_every_response_has_the_extra_headers(get, settings):
         assert settings.EXTRA_HEADERS.items() <= dict(headers).items(), address
 
 
+def test_static_file_is_logged_with_its_path(get, get_log, settings):
+    settings.REQUEST_LOG_EXCLUDE = ()
+
+    get("/static/site.css")
+
+    assert get_log()[-1]["path"] == "/static/site.css"
+
+
 def test_paths_can_be_excluded_from_the_log(get, get_log, settings):
     settings.REQUEST_LOG_EXCLUDE = ("/log/",)
 

@@ -1,4 +1,4 @@
-"""The project as it is served on a laptop and in production, with what is around it."""
+"""A project that is served as in development or as in production."""
 
 import asyncio
 import contextlib
@@ -15,21 +15,30 @@ from pathlib import Path
 
 import trustme
 from aiosmtpd.controller import Controller
-from helpers import Server, free_port, python_of, wait_until
 
+from .project import python_of, uvicorn
+from .server import Server, fetch, free_port, wait_until
+
+# The variables that production requires.
 PRODUCTION = {
     "DEBUG": "false",
     "SECRET_KEY": "fL2xq9Zt-" * 8,
     "ALLOWED_HOSTS": "localhost",
     "CSRF_TRUSTED_ORIGINS": "https://localhost",
+    "EMAIL_URL": "smtp://localhost",
 }
+
+# The header by which a proxy says that it terminated TLS.
+HTTPS = {"X-Forwarded-Proto": "https"}
 
 
 @dataclass
 class Site:
-    """A project that is being served: where, from which folder, in which environment.
+    """
+    A project that is being served.
 
-    `mail()` returns all that it sent so far, as text.
+    `env` is what was added to the environment of its processes. `mail()` returns the
+    text of all e-mails that it has sent.
     """
 
     origin: str
@@ -38,7 +47,7 @@ class Site:
     mail: Callable[[], str]
 
     def manage(self, *command, **env):
-        """Run a command of manage.py beside the server; fail if it does."""
+        """Run a command of manage.py while the site is served."""
         subprocess.run(
             [python_of(self.folder), "manage.py", *command],
             cwd=self.folder,
@@ -54,19 +63,19 @@ class Site:
         )
 
     def find_in_mail(self, address, pattern):
-        """Return the last match in the mail to `address`, as soon as there is one."""
+        """Wait for an e-mail to `address` that has a match; return the last match."""
 
         def find():
             messages = self.mail().split("\nTo: ")
             own = [text for text in messages if text.startswith(address)]
             return re.findall(pattern, "\n".join(own))
 
-        return wait_until(find, lambda: f"No {pattern!r} came:\n{self.mail()}")[-1]
+        return wait_until(find, lambda: f"No {pattern!r} in:\n{self.mail()}")[-1]
 
 
 @contextlib.contextmanager
 def in_development(folder):
-    """Serve `folder` by its dev.py, which prints the mail; yield the Site."""
+    """Serve the project in `folder` with dev.py, which prints e-mails; yield the Site."""
     command = [python_of(folder), "scripts/dev.py", "--port", str(free_port())]
     server = Server(command, folder, {**os.environ})
     try:
@@ -74,46 +83,60 @@ def in_development(folder):
             lambda: re.search(r"http://localhost:\d+", server.output),
             lambda: f"No address was printed:\n{server.output}",
         )
-        server.wait_until_it_answers(address[0])
+        server.wait_until_up(address[0])
         yield Site(address[0], folder, {}, lambda: server.output)
     finally:
         server.stop()
 
 
 @contextlib.contextmanager
-def in_production(folder, processes=1):
-    """Serve `folder` by plain uvicorn, behind a proxy that ends TLS; yield the Site.
+def in_production(folder, processes=1, **env):
+    """
+    Serve the project in `folder` with plain uvicorn and a worker; yield the Site.
 
-    Its mail goes through the queue and over SMTP. The proxy gives connections to one
-    process after the other.
+    A proxy in front of it terminates TLS, and gives connections to each of the
+    `processes` in turn. E-mails are sent over SMTP. `env` adds variables.
     """
     ports = [free_port() for _ in range(processes)]
-    application = f"{folder.name}.asgi:application"
     commands = [
-        *(["-m", "uvicorn", application, "--port", str(port)] for port in ports),
-        ["manage.py", "worker"],
+        *(uvicorn(folder, port) for port in ports),
+        [python_of(folder), "manage.py", "ox_worker"],
     ]
     with (
         mail_server() as (mail_port, mail),
         tls_proxy(ports) as port,
         contextlib.ExitStack() as stack,
     ):
-        env = {**PRODUCTION, "EMAIL_URL": f"smtp://127.0.0.1:{mail_port}"}
+        env = {**PRODUCTION, "EMAIL_URL": f"smtp://127.0.0.1:{mail_port}", **env}
         site = Site(f"https://localhost:{port}", folder, env, mail)
         site.manage("collectstatic", "--no-input")
         servers = []
         for command in commands:
-            command = [python_of(folder), *command]
             servers.append(Server(command, folder, {**os.environ, **env}))
             stack.callback(servers[-1].stop)
         for server, port in zip(servers, ports, strict=False):
-            server.wait_until_it_answers(f"http://localhost:{port}/livez")
+            server.wait_until_up(f"http://localhost:{port}/livez")
         yield site
+
+
+def assert_home_and_admin_are_styled(address):
+    """Fetch the home page and the admin with each of their style sheets."""
+    for path in ("/", "/admin/"):
+        status, _, page = fetch(address + path)
+        assert status == 200
+        sheets = re.findall(r'rel="stylesheet" href="([^"]+)"', page)
+        assert sheets, page
+        # The admin redirected to the log-in page, which has other style sheets.
+        for sheet in (*sheets, "/static/admin/css/base.css"):
+            status, headers, text = fetch(address + sheet)
+            assert status == 200
+            assert headers.get_content_type() == "text/css"
+            assert "{" in text
 
 
 @contextlib.contextmanager
 def mail_server(port=None):
-    """Yield the port of an SMTP server and a function that returns the mail's text."""
+    """Yield the port of an SMTP server, and a function that returns all e-mails' text."""
     parts = []
 
     class Handler:
@@ -123,7 +146,7 @@ def mail_server(port=None):
             parts.append(f"\nTo: {message['To']}\n{text}".replace("\r\n", "\n"))
             return "250 OK"
 
-    # Port 0 would do, but for the controller's own trial connection.
+    # Not port 0: the controller connects to the port that it was given.
     port = port or free_port()
     controller = Controller(Handler(), hostname="127.0.0.1", port=port)
     controller.start()
@@ -135,11 +158,11 @@ def mail_server(port=None):
 
 @contextlib.contextmanager
 def tls_proxy(ports, authority=None):
-    """Yield the port on which https://localhost is passed on to `ports` in turn.
+    """
+    Yield the port of https://localhost, a proxy that connects to each of `ports` in turn.
 
-    As a hosting service's proxy does, it tells the site in headers of each request
-    that TLS ends here, and who asks. Its certificate is made for the occasion, by
-    `authority` if there is one.
+    Like the proxy of a hosting service, it terminates TLS and sets X-Forwarded-Proto
+    and X-Forwarded-For. Its certificate is issued by `authority`, by default a new one.
     """
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     certificate = (authority or trustme.CA()).issue_cert("localhost")
@@ -147,10 +170,10 @@ def tls_proxy(ports, authority=None):
 
     turns = itertools.cycle(ports)
 
-    async def pass_on(browser, to_browser):
+    async def forward(browser, to_browser):
         with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):
             site, to_site = await asyncio.open_connection("127.0.0.1", next(turns))
-            answers = asyncio.create_task(copy(site, to_browser))
+            responses = asyncio.create_task(copy(site, to_browser))
             try:
                 while True:
                     head = await browser.readuntil(b"\r\n\r\n")
@@ -162,7 +185,7 @@ def tls_proxy(ports, authority=None):
                     )
             finally:
                 to_site.close()
-                await answers
+                await responses
 
     async def copy(site, to_browser):
         with contextlib.suppress(OSError):
@@ -172,7 +195,7 @@ def tls_proxy(ports, authority=None):
         to_browser.close()
 
     with asyncio.Runner() as runner:
-        server = runner.run(asyncio.start_server(pass_on, "127.0.0.1", 0, ssl=tls))
+        server = runner.run(asyncio.start_server(forward, "127.0.0.1", 0, ssl=tls))
         loop = runner.get_loop()
         thread = threading.Thread(target=loop.run_forever)
         thread.start()

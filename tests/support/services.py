@@ -1,38 +1,31 @@
-"""Servers that a site may grow into, run for the tests on 127.0.0.1."""
+"""PostgreSQL and Redis, started by the tests on free ports of 127.0.0.1."""
 
 import itertools
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 from pathlib import Path
 
-import pytest
 import trustme
-from helpers import free_port
 
-REQUIRED = "REQUIRE_SERVICES" in os.environ  # as .ci/run sets it
+from .server import free_port
+from .tools import find_program
 
-
-def find(program, *folders):
-    """Return the path of a program; skip the test if it is not installed."""
-    path = os.pathsep.join([*map(str, folders), os.environ["PATH"]])
-    if found := shutil.which(program, path=path):
-        return found
-    if REQUIRED:
-        pytest.fail(f"{program} is not installed.")
-    pytest.skip(f"{program} is not installed")
+# Where Debian installs the programs, newest version first.
+POSTGRESQL_FOLDERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 
 
 class PostgreSQL:
-    """A server of PostgreSQL's, with as many databases as are asked for."""
+    """A PostgreSQL server in which tests create databases."""
 
     def __init__(self):
-        homes = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
         self.programs = {
-            name: find(name, *homes) for name in ("initdb", "pg_ctl", "createdb")
+            name: find_program(name, *POSTGRESQL_FOLDERS)
+            for name in ("initdb", "pg_ctl", "createdb")
         }
-        # Not pytest's folder, which is closed to the user that it has to run as.
+        # Not in pytest's folder, which the user "postgres" cannot enter.
         self.folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
         self.user = {}
         if os.geteuid() == 0:
@@ -65,7 +58,7 @@ class PostgreSQL:
         self.run("pg_ctl", "stop", "-m", "immediate", "-D", self.folder / "data")
 
     def start_tls(self):
-        """Offer TLS from now on, as localhost; return the authority's certificate."""
+        """Turn on TLS, for the name localhost; return the authority's certificate."""
         authority = trustme.CA()
         certificate = authority.issue_cert("localhost")
         data = self.folder / "data"
@@ -83,7 +76,7 @@ class PostgreSQL:
         return self.folder / "authority.pem"
 
     def new_database(self):
-        """Return the DATABASE_URL of an empty database."""
+        """Create a database; return its DATABASE_URL."""
         name = next(self.names)
         server = ("-h", self.folder, "-p", str(self.port), "-U", "postgres")
         self.run("createdb", *server, name)
@@ -91,25 +84,18 @@ class PostgreSQL:
 
 
 class Redis:
-    """A server of Redis's, which keeps nothing when it is stopped."""
+    """A Redis server, which keeps no data when it is stopped."""
 
     def __init__(self):
-        self.program = find("redis-server")
+        self.program = find_program("redis-server")
         self.port = free_port()
         self.numbers = itertools.cycle(range(16))
         self.start()
 
     def start(self):
+        address = ("--bind", "127.0.0.1", "--port", str(self.port))
         self.process = subprocess.Popen(
-            [
-                self.program,
-                "--bind",
-                "127.0.0.1",
-                "--port",
-                str(self.port),
-                "--save",
-                "",
-            ],
+            [self.program, *address, "--save", ""],
             stdout=subprocess.PIPE,
             encoding="utf-8",
         )
@@ -122,6 +108,12 @@ class Redis:
         self.process.wait()
         self.process.stdout.close()
 
+    def send(self, command):
+        """Send a command; fail unless the answer is OK."""
+        with socket.create_connection(("127.0.0.1", self.port)) as connection:
+            connection.sendall(f"{command}\r\n".encode())
+            assert connection.recv(1024) == b"+OK\r\n", command
+
     def new_url(self):
-        """Return the address of an empty database."""
+        """Return the CACHE_URL of a database that is empty."""
         return f"redis://127.0.0.1:{self.port}/{next(self.numbers)}"

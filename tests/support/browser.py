@@ -1,20 +1,17 @@
-"""A person at Chromium, who looks at every page and notices whatever is wrong."""
+"""Chromium, a person who uses it, and the tools that check pages."""
 
 import contextlib
 import json
-import os
 import shutil
 import subprocess
-from pathlib import Path
 from urllib.parse import urlsplit
 
-import pytest
-from helpers import wait_until
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.virtual_authenticator import VirtualAuthenticatorOptions
 
-NODE_MODULES = Path(__file__).parent / "node_modules"
+from .server import wait_until
+from .tools import find_npm_file, find_program, need
 
 ARGUMENTS = (
     "headless=new",
@@ -26,7 +23,7 @@ ARGUMENTS = (
     "disable-component-update",
     "disable-dev-shm-usage",
     "disable-sync",
-    # The certificate of stand_ins.tls_proxy is nobody's.
+    # The certificate of site.tls_proxy is not from an authority that Chromium trusts.
     "ignore-certificate-errors",
 )
 
@@ -45,30 +42,16 @@ return page.scrollWidth > page.clientWidth;
 """
 
 
-def need(found, what):
-    """Skip the test where `what` was not found, or fail it where it may not skip."""
-    if not found:
-        assert not os.environ.get("REQUIRE_BROWSER_TOOLS"), f"Not found: {what}."
-        pytest.skip(f"needs {what}")
-
-
-def chromium_paths():
-    """Return where Chromium and its driver are; skip the test without them."""
-    binary = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    need(binary and driver, "chromium and chromedriver on PATH")
-    return binary, driver
-
-
-def npm_tool(path):
-    """Return the path of a file of the packages in package.json, or skip the test."""
-    need((NODE_MODULES / path).exists(), "what tests/package.json says to install")
-    return NODE_MODULES / path
+def find_chromium():
+    """Return the paths of Chromium and of its driver."""
+    names = "chromium", "google-chrome"
+    binary = next(filter(None, map(shutil.which, names)), None)
+    return need(binary, "chromium"), find_program("chromedriver")
 
 
 def start_chromium(profile):
     """Return a headless Chromium, driven by Selenium, that records what it does."""
-    binary, driver = chromium_paths()
+    binary, driver = find_chromium()
     options = webdriver.ChromeOptions()
     options.binary_location = binary
     logs = {"browser": "ALL", "performance": "ALL"}
@@ -80,11 +63,12 @@ def start_chromium(profile):
 
 
 class Visitor:
-    """Somebody new, with no cookies yet, who looks at each page that comes.
+    """
+    A new visitor without cookies, who checks each page that is loaded.
 
-    With the source of `axe`, that looks too, in light and in dark, on a phone as well,
-    at each page that is new, whose path and HTML, as it was sent, are kept in `pages`
-    by its text.
+    `axe` is the source of axe-core. With it, each new page is checked for accessibility
+    as well, in light and in dark, on a wide and on a narrow screen; its path and the HTML
+    that was sent are added to `pages`, by its text.
     """
 
     def __init__(self, chrome, origin, axe=None):
@@ -110,23 +94,27 @@ class Visitor:
         return self.chrome.find_element(By.TAG_NAME, "body").text
 
     def visit(self, path, status=200):
-        """Type an address of the site, or follow one that was sent by e-mail."""
+        """Load a path of the site, or a URL, and check the page."""
         self.chrome.get(path if path.startswith("http") else self.origin + path)
-        self.look(status)
+        self.check_page(status)
 
     def fill(self, **fields):
-        """Type into the fields of the form, by their names."""
+        """Type into the fields of a form, given by name."""
         for name, value in fields.items():
             field = self.chrome.find_element(By.NAME, name)
             field.clear()
             field.send_keys(value)
 
     def check(self, name):
-        """Tick the box of this name."""
+        """Check the checkbox with this name."""
         self.chrome.find_element(By.NAME, name).click()
 
     def press(self, label, status=200):
-        """Click what is called `label`, first of all a button; another page comes."""
+        """
+        Click a button or link; wait for the next page and check it.
+
+        Buttons in the page's main part come before links, and both before the rest.
+        """
         named = f"[normalize-space()='{label}']"
         places = (
             f"//main//button{named}",
@@ -145,14 +133,14 @@ class Visitor:
             lambda: self.chrome.execute_script(
                 "return !window.isLeft && document.readyState == 'complete'"
             ),
-            lambda: f"{label!r} leads nowhere from {self.path}:\n{self.text}",
+            lambda: f"{label!r} on {self.path} does not load a page:\n{self.text}",
         )
-        self.look(status)
+        self.check_page(status)
 
-    def look(self, status=200):
-        """Fail if anything is wrong with the page, which should have this status."""
+    def check_page(self, status=200):
+        """Fail if the page has another status, or if the browser reports an error."""
         where = f"{self.path} ({self.chrome.title})"
-        complaints = [
+        errors = [
             entry["message"]
             for entry in self.chrome.get_log("browser")
             if entry["level"] != "DEBUG"
@@ -165,17 +153,17 @@ class Visitor:
                 case "Network.requestWillBeSent":
                     url = parameters["request"]["url"]
                     if not url.startswith((self.origin, "data:")):
-                        complaints.append(f"It asks {url}.")
+                        errors.append(f"Requests {url}")
                 case "Network.responseReceived":
                     response = parameters["response"]
                     if parameters["type"] == "Document":
                         document = parameters["requestId"]
                         if response["status"] != status:
-                            complaints.append(f"Its status is {response['status']}.")
+                            errors.append(f"Status {response['status']}")
                     elif response["status"] >= 400:
-                        complaints.append(f"{response['status']}: {response['url']}")
+                        errors.append(f"{response['status']}: {response['url']}")
                 case "Network.loadingFailed" if not parameters.get("canceled"):
-                    complaints.append(f"{parameters['errorText']} {parameters}")
+                    errors.append(f"{parameters['errorText']} {parameters}")
         text = self.text
         if self.axe and text not in self.pages:
             body = self.chrome.execute_cdp_cmd(
@@ -184,21 +172,21 @@ class Visitor:
             self.pages[text] = (self.path, body["body"])
             self.chrome.execute_script(self.axe)
             for theme, width in (("light", 1280), ("dark", 320)):
-                self.see(theme, width)
+                self.set_view(theme, width)
                 violations = self.chrome.execute_async_script(RUN_AXE)
-                complaints += [f"{theme}: {violation}" for violation in violations]
+                errors += [f"{theme}: {violation}" for violation in violations]
             if self.chrome.execute_script(IS_TOO_WIDE):
-                complaints.append("It does not fit into 320 pixels.")
-            self.see("light", 1280)
-        assert not complaints, "\n".join([where, *complaints])
+                errors.append("Wider than 320 pixels")
+            self.set_view("light", 1280)
+        assert not errors, "\n".join([where, *errors])
 
     def events(self):
-        """Return what the network did since last asked."""
+        """Return the network events since the last call."""
         for entry in self.chrome.get_log("performance"):
             yield json.loads(entry["message"])["message"]
 
-    def see(self, theme, width):
-        """Look at pages in "light" or in "dark", in a window so many pixels wide."""
+    def set_view(self, theme, width):
+        """Show pages in the theme "light" or "dark", `width` pixels wide."""
         feature = {"name": "prefers-color-scheme", "value": theme}
         size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
         for setting, values in (
@@ -214,7 +202,7 @@ class Visitor:
         )
 
     def add_authenticator(self):
-        """Plug in a device that keeps passkeys, whose owner agrees to everything."""
+        """Add a device that stores passkeys and confirms every request."""
         self.chrome.add_virtual_authenticator(
             VirtualAuthenticatorOptions(
                 transport=VirtualAuthenticatorOptions.Transport.INTERNAL,
@@ -227,9 +215,9 @@ class Visitor:
 
 @contextlib.contextmanager
 def thorough_visitor(chrome, origin, folder):
-    """Yield a Visitor who looks at the pages with axe, and has their HTML validated."""
+    """Yield a Visitor with axe; then validate the HTML of the pages that it loaded."""
     visitor = Visitor(
-        chrome, origin, npm_tool("axe-core/axe.min.js").read_text("utf-8")
+        chrome, origin, find_npm_file("axe-core/axe.min.js").read_text("utf-8")
     )
     yield visitor
     for number, (path, page) in enumerate(visitor.pages.values()):
@@ -239,11 +227,10 @@ def thorough_visitor(chrome, origin, folder):
 
 
 def validate(path, *options):
-    """Fail if the W3C's validator finds an error in a file or a folder of them."""
-    need(shutil.which("java"), "java on PATH")
-    vnu = npm_tool("vnu-jar/build/dist/vnu.jar")
+    """Fail if the W3C's validator finds an error in a file or in a folder of files."""
+    vnu = find_npm_file("vnu-jar/build/dist/vnu.jar")
     result = subprocess.run(
-        ["java", "-jar", vnu, "--errors-only", *options, path],
+        [find_program("java"), "-jar", vnu, "--errors-only", *options, path],
         stderr=subprocess.PIPE,
         encoding="utf-8",
         check=False,

@@ -1,4 +1,4 @@
-"""Where a project keeps its Python, and programs that run until they are stopped."""
+"""Programs that run until they are stopped, and requests to them."""
 
 import contextlib
 import http.client
@@ -11,21 +11,21 @@ import time
 import urllib.error
 import urllib.request
 
-PATIENCE = 30  # seconds; a bound for a machine that hangs, not a measure of speed
+TIMEOUT = 30  # Seconds. Long, so that only what hangs reaches it.
 
 
 def free_port():
-    """Return a port of 127.0.0.1 that nothing listens on at this moment."""
+    """Return a port of 127.0.0.1 on which nothing listens at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
 def fetch(url, headers=None):
-    """Return the status, headers and text of a page; an error page's as well."""
+    """Return the status, headers and text of a page, also of an error page."""
     request = urllib.request.Request(url, headers=headers or {})
     try:
-        response = urllib.request.urlopen(request, timeout=PATIENCE)
+        response = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         response = error
     with response:
@@ -33,11 +33,13 @@ def fetch(url, headers=None):
 
 
 def wait_until(condition, message):
-    """Return the first truthy value of `condition()`; fail after PATIENCE.
-
-    A server that does not answer yet, or that restarts just then, is waited for.
     """
-    deadline = time.monotonic() + PATIENCE
+    Call `condition` until it returns a true value; return that value.
+
+    Network errors count as false. Fails after TIMEOUT with `message`, a text or a
+    function that returns it.
+    """
+    deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError, http.client.HTTPException):
             if value := condition():
@@ -46,14 +48,8 @@ def wait_until(condition, message):
     raise AssertionError(message() if callable(message) else message)
 
 
-def python_of(project):
-    """Return the path of the interpreter in a project's environment."""
-    folder = "Scripts" if os.name == "nt" else "bin"
-    return project / ".venv" / folder / ("python.exe" if os.name == "nt" else "python")
-
-
 class Server:
-    """A program in a process group of its own, with its output kept."""
+    """A program in a process group of its own; `output` is what it has printed."""
 
     def __init__(self, command, cwd, env):
         self.process = subprocess.Popen(
@@ -77,40 +73,39 @@ class Server:
 
     @property
     def output(self):
-        """Return all that was printed so far."""
         return "".join(self.lines)
 
     def wait_for_output(self, text):
-        """Return once `text` was printed; fail with the output otherwise."""
+        """Wait until `text` has been printed."""
         wait_until(
             lambda: text in self.output,
             lambda: f"{text!r} was not printed, but:\n{self.output}",
         )
 
-    def wait_until_it_answers(self, url):
-        """Return once `url` is served at all; fail with the output otherwise."""
+    def wait_until_up(self, url):
+        """Wait until there is a response from `url`, whatever its status."""
 
-        def answers():
-            assert self.process.poll() is None, f"It ended:\n{self.output}"
+        def is_up():
+            assert self.process.poll() is None, f"The server ended:\n{self.output}"
             return fetch(url)
 
-        return wait_until(answers, lambda: f"No answer from {url}:\n{self.output}")
+        return wait_until(is_up, lambda: f"No response from {url}:\n{self.output}")
 
     def send(self, sign):
-        """Send a signal to the program and what it started, as a terminal does."""
+        """Send a signal to the whole process group, as Ctrl-C in a terminal does."""
         os.killpg(self.process.pid, sign)
 
     def wait(self):
-        """Return the exit status; fail with the output when it does not end."""
+        """Wait for the program to end; return its exit status."""
         try:
-            status = self.process.wait(PATIENCE)
+            status = self.process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"It does not end:\n{self.output}") from None
-        self._reader.join(PATIENCE)
+            raise AssertionError(f"The program does not end:\n{self.output}") from None
+        self._reader.join(TIMEOUT)
         return status
 
     def stop(self):
-        """End the program and whatever it started, gently first."""
+        """End the process group: with SIGTERM or, after 5 seconds, with SIGKILL."""
         for sign in (signal.SIGTERM, signal.SIGKILL):
             try:
                 os.killpg(self.process.pid, sign)

@@ -1,0 +1,1 @@
+"""What the tests share: the template, its projects, servers, services, the browser."""
