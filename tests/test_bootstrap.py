@@ -770,6 +770,15 @@ def test_generated_project_is_set_up_and_committed(project):
     assert "uv.lock" in git(project, "ls-files")
 
 
+def test_environment_has_a_pip_that_uv_sync_keeps(project):
+    pip = python_of(project).with_name("pip")
+    done = subprocess.run(
+        [pip, "--version"], capture_output=True, text=True, check=True
+    )
+    assert str(project / ".venv") in done.stdout
+    subprocess.run([UV, "sync", "--check", "--quiet"], cwd=project, check=True)
+
+
 def test_last_line_completes_the_project_after_a_missing_network(
     generate, new_python, tmp_path
 ):
