@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
@@ -115,6 +116,19 @@ def hosts(value: str) -> list[str]:
     if any("/" in name for name in names):
         raise ValueError("contains a URL in place of a host name")
     return names
+
+
+def networks(value: str) -> list[str]:
+    """Return the IP addresses and networks in a list; * alone stands for all."""
+    items = Env.parse_value(value, list)
+    for item in items:
+        try:
+            ip_network(item if item != "*" else "0.0.0.0/0")
+        except ValueError as error:
+            raise ValueError(
+                f"contains {item!r}, which is not an IP address or network"
+            ) from error
+    return items
 
 
 def url(*schemes: str) -> Callable[[str], SplitResult]:

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from django.utils.csp import CSP
 from django.utils.translation import gettext_lazy as _
 
-from .environment import Env, database, hosts, query_options, url
+from .environment import Env, database, hosts, networks, query_options, url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -50,6 +50,15 @@ EMAIL_URL = env(
 )
 STORAGE_URL = env("STORAGE_URL", cast=url("http", "https"), default=None)
 LIVE_RELOAD = env.bool("LIVE_RELOAD", default=False) and DEBUG
+# For scripts/serve.py. 0 workers: one for each CPU.
+HOST = env.str("HOST", default="127.0.0.1")
+PORT = env.int("PORT", default=8000)
+WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", default=0)
+FORWARDED_ALLOW_IPS = env(
+    "FORWARDED_ALLOW_IPS",
+    cast=networks,
+    default=["127.0.0.1", "::1"],
+)
 
 env.check(BASE_DIR / ".env.example")
 
