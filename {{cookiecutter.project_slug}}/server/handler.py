@@ -1,22 +1,27 @@
 """
 An ASGI handler that is faster than Django's under uvicorn.
 
-Django's handler changes between the event loop and a thread several times for each
-request, and it starts a new thread, with a new database connection, for each request.
-This handler changes once: it runs the middleware and the view in a thread of a pool.
+For each request, Django's handler starts a thread, with a new database connection, and
+changes several times between it and the event loop. This handler changes once: it runs
+the middleware and the view in a thread of a pool, as a WSGI server does.
 
-An `async def` view runs on the event loop. Its synchronous code, the middleware and
-queries, runs in a thread of a second pool, which waits for the view.
+An `async def` view runs on the event loop. Its thread waits for it and runs its
+synchronous code, such as queries. It is from another pool, so that async views do not
+keep other requests waiting. An async response is streamed without a thread.
+
+A task that outlives its async view cannot make queries, unless it is created with
+`asyncio.create_task(..., context=contextvars.Context())`. Django's task queue is made for
+such work.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import closing, suppress
 from inspect import iscoroutinefunction
 from typing import Any
 
 import django
-from asgiref.sync import sync_to_async
+from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 from django.core import signals
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
@@ -27,63 +32,83 @@ from django.urls import resolve, set_script_prefix
 from .threads import ThreadPool
 
 MAX_THREADS = 64
-# A thread of an `async def` view waits for it and uses no CPU.
 MAX_ASYNC_THREADS = 1000
-# A file of up to this size, in bytes, is read at once; a larger one in such blocks.
+# Bytes. A file of up to this size is read at once, a larger one in such blocks.
 FILE_BLOCK_SIZE = 2**20
 
 
 def get_asgi_application() -> "Handler":
-    """Set Django up; return the handler. The same as in django.core.asgi."""
+    """Set Django up and return the handler, like the function of django.core.asgi."""
     django.setup(set_prefix=False)
     return Handler()
 
 
 class Handler(ASGIHandler):
-    """Django's ASGIHandler, with the synchronous middleware chain of WSGIHandler."""
+    """Django's ASGIHandler, with the synchronous middleware chain of its WSGIHandler."""
 
     def __init__(self) -> None:
         super().__init__()
         self.threads = ThreadPool(MAX_THREADS)
-        self.async_threads = ThreadPool(MAX_ASYNC_THREADS, busy=float("inf"))
+        # These threads wait, whatever CPU the process uses.
+        self.async_threads = ThreadPool(MAX_ASYNC_THREADS, max_cpu=float("inf"))
+        # For the queries of async responses.
+        self.stream_thread = ThreadPool(1)
 
     def load_middleware(self, is_async: bool = False) -> None:
-        """Load a synchronous chain, which runs in one thread; Django's is async."""
+        """Load a synchronous chain, where Django's handler loads an asynchronous one."""
         super().load_middleware(is_async=False)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Handle the lifespan too, which Django's handler does not."""
+        """Handle the lifespan and refuse websockets; Django raises ValueError."""
         if scope["type"] == "lifespan":
             await receive()
             await send({"type": "lifespan.startup.complete"})
             await receive()
-            for pool in (self.threads, self.async_threads):
+            for pool in (self.threads, self.async_threads, self.stream_thread):
                 await asyncio.to_thread(pool.shutdown)
             await send({"type": "lifespan.shutdown.complete"})
-        elif scope["type"] == "http":
-            await self.handle(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
         else:
-            await super().__call__(scope, receive, send)
+            # Servers start a request in the context of the one before it, from which
+            # this context hides what asgiref has stored there.
+            async with ThreadSensitiveContext(executor=self.stream_thread):
+                await self.handle(scope, receive, send)
 
     async def handle(self, scope: Any, receive: Any, send: Any) -> None:
-        """Run the request in a thread. Django's handler runs it on the event loop."""
+        """Run the request in a thread; Django's handler runs it on the event loop."""
         try:
             body_file = await self.read_body(receive)
         except RequestAborted:
             return
+        is_async = is_async_view(scope)
+        respond = sync_to_async(
+            self.respond,
+            thread_sensitive=False,
+            executor=self.async_threads if is_async else self.threads,
+        )
         with closing(body_file):
-            if is_async_view(scope):
-                respond = run_in(self.async_threads, self.respond, scope, body_file)
-                response = await until_disconnect(respond, receive)
-            else:
-                response = await run_in(self.threads, self.respond, scope, body_file)
-            if response and response.streaming:
-                await self.stream(response, receive, send)
-            elif response:
+            call = respond(scope, body_file, receive, send)
+            response = await (until_disconnect(call, receive) if is_async else call)
+            if response is None:
+                return
+            if not response.streaming:
                 await self.send_response(response, send)
+                return
+            try:
+                await until_disconnect(self.send_response(response, send), receive)
+            finally:
+                await asyncio.shield(sync_to_async(response.close)())
 
-    def respond(self, scope: Any, body_file: Any) -> HttpResponseBase:
-        """Return the response of a request, in a thread, as WSGIHandler does."""
+    def respond(
+        self, scope: Any, body_file: Any, receive: Any, send: Any
+    ) -> HttpResponseBase | None:
+        """
+        Return the response of a request. Called in a thread.
+
+        A synchronous stream is sent from here, since its parts and its database cursor
+        belong to this thread. In this case, None is returned.
+        """
         set_script_prefix(get_script_prefix(scope))
         signals.request_started.send(sender=self.__class__, scope=scope)
         response = None
@@ -96,42 +121,36 @@ class Handler(ASGIHandler):
                 response.block_size = FILE_BLOCK_SIZE
                 size = int(response.get("Content-Length", FILE_BLOCK_SIZE + 1))
                 if size <= FILE_BLOCK_SIZE:
-                    with closing(response):
-                        return read_file(response)
-            if not response.streaming:
-                response.close()
+                    return read_file(response)
+            if response.streaming and not response.is_async:
+                # As long as it takes, other requests may have a thread more.
+                self.threads.detach_thread()
+                async_to_sync(self.send_stream)(response, receive, send)
+                return None
             return response
-        except BaseException:
+        finally:
             if response is None:
                 signals.request_finished.send(sender=self.__class__)
-            raise
-        finally:
-            # Another thread may send the response: this one keeps no connection.
-            close_old_connections()
+            elif response.streaming and response.is_async:
+                close_old_connections()  # The response is closed later, elsewhere.
+            else:
+                response.close()
 
-    async def stream(self, response: HttpResponseBase, receive: Any, send: Any) -> None:
-        """Send a streaming response; stop when the client disconnects."""
-        pool = self.threads
-        if not response.is_async and not isinstance(response, FileResponse):
-            # All parts must come from the same thread, as its connection is its own.
-            pool = ThreadPool(max_threads=1)
-        if not response.is_async:
-            parts = iter(response.streaming_content)
-            response.streaming_content = iterate(pool, parts)
-        try:
-            await until_disconnect(self.send_response(response, send), receive)
-        finally:
-            await asyncio.shield(run_in(pool, response.close))
-            if pool is not self.threads:
-                pool.shutdown(timeout=0)
+    async def send_stream(
+        self, response: HttpResponseBase, receive: Any, send: Any
+    ) -> None:
+        """Send a synchronous stream until the client disconnects."""
+        response.streaming_content = iterate(iter(response.streaming_content))
+        await until_disconnect(self.send_response(response, send), receive)
 
 
 def is_async_view(scope: Any) -> bool:
     """
     Return whether the view of a request is asynchronous.
 
-    A middleware may choose another URLconf or language: this is then wrong, and the
-    view runs in a thread of the other pool.
+    False is safe where the URL is not resolved until a middleware has chosen a URLconf
+    or a language: the view then runs on the event loop, and its thread is from the pool
+    of the others.
     """
     with suppress(Exception):
         path = scope["path"].removeprefix(get_script_prefix(scope).rstrip("/"))
@@ -139,22 +158,15 @@ def is_async_view(scope: Any) -> bool:
     return False
 
 
-async def run_in(pool: ThreadPool, function: Callable[..., Any], *args: Any) -> Any:
-    """Return the result of a function that is called in a thread of the pool."""
-    in_thread = sync_to_async(function, thread_sensitive=False, executor=pool)
-    return await in_thread(*args)
-
-
-async def iterate(pool: ThreadPool, parts: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield the parts of a response, each read in a thread of the pool."""
+async def iterate(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the parts of a stream, each read in the thread that sends it."""
     end = object()
-    while (part := await run_in(pool, next, parts, end)) is not end:
+    while (part := await sync_to_async(next)(parts, end)) is not end:
         yield part
 
 
 async def until_disconnect(call: Awaitable[Any], receive: Any) -> Any:
-    """Return the result of `call`, or None if the client disconnects before."""
-    # Not as a task: `call` must share the context variables of this one.
+    """Return the result of `call`, or cancel it and return None on a disconnect."""
     try:
         async with asyncio.timeout(None) as timeout:
             listener = asyncio.create_task(expire(timeout, receive))
@@ -169,7 +181,7 @@ async def until_disconnect(call: Awaitable[Any], receive: Any) -> Any:
 
 
 async def expire(timeout: asyncio.Timeout, receive: Any) -> None:
-    """Cancel what runs under `timeout` when the client disconnects."""
+    """Let `timeout` expire when the client disconnects."""
     await receive()
     timeout.reschedule(0)
 

@@ -15,7 +15,7 @@ MIN_THREADS = 4  # They stay, so that a burst of requests finds them.
 IDLE_TIMEOUT = 5  # Seconds without work before another thread ends.
 CHECK_INTERVAL = 0.02  # Seconds between two looks at the queue and the CPU.
 MAX_DELAY = 0.1  # Seconds without progress before a thread is added in any case.
-BUSY = 0.6  # Share of one CPU: below it, threads wait, above it, they compute.
+MAX_CPU = 0.6  # CPUs used by the process above which its threads compute.
 
 
 class ThreadPool(Executor):
@@ -27,10 +27,10 @@ class ThreadPool(Executor):
     So a thread is added when work is queued and the process does not use its CPU.
     """
 
-    def __init__(self, max_threads: int, busy: float = BUSY) -> None:
-        """Create the pool. `busy` is the CPU usage above which no thread is added."""
+    def __init__(self, max_threads: int, max_cpu: float = MAX_CPU) -> None:
+        """Create the pool. Above `max_cpu`, a CPU usage, no thread is added."""
         self.max_threads = max_threads
-        self.busy = busy
+        self.max_cpu = max_cpu
         self.queue: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]
         self.queue = SimpleQueue()
         self.threads: set[Thread] = set()
@@ -78,7 +78,7 @@ class ThreadPool(Executor):
         if elapsed > CHECK_INTERVAL / 2:
             self.cpu_usage = (cpu - self.sampled[1]) / elapsed
             self.sampled = now, cpu
-        return self.cpu_usage < self.busy or now - self.progress_at > MAX_DELAY
+        return self.cpu_usage < self.max_cpu or now - self.progress_at > MAX_DELAY
 
     def work(self) -> None:
         """Run calls until there is none for IDLE_TIMEOUT seconds."""
@@ -104,8 +104,14 @@ class ThreadPool(Executor):
                     del error
             # A reference would keep the request and its response until the next one.
             del item, future, call
-        self.threads.discard(current_thread())
+            if current_thread() not in self.threads:
+                break
+        self.detach_thread()
         connections.close_all()
+
+    def detach_thread(self) -> None:
+        """Let the current thread end after its call; the pool may start another."""
+        self.threads.discard(current_thread())
 
     def shutdown(
         self, wait: bool = True, *, cancel_futures: bool = False, timeout: float = 1
