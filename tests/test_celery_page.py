@@ -64,7 +64,7 @@ def moved(bake, project, page, shared_folder):
             shutil.copy(CHORES, copy)
             env = {**os.environ, "UV_PYTHON": python_of(project).resolve()}
             for line in ("uv sync", command(page, "uv add")):
-                subprocess.run(["bash", "-c", line], cwd=copy, env=env, check=True)
+                subprocess.run(["bash", "-ec", line], cwd=copy, env=env, check=True)
     return copy
 
 
