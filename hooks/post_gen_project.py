@@ -1,9 +1,10 @@
-"""Make the new project runnable, put it under git, and say what to type next.
+"""Delete what was not chosen, make the project runnable, and commit it to git.
 
-Whatever fails is said and not fatal: on any other exit status than 0, Cookiecutter
+Errors are printed and never fatal: on any other exit status than 0, Cookiecutter
 deletes the project.
 """
 
+import json
 import os
 import re
 import shutil
@@ -13,11 +14,13 @@ import tempfile
 from pathlib import Path
 
 PROJECT = Path.cwd()
+ANSWERS = json.loads(r"""{{ cookiecutter|tojson }}""")
 
-# cruft sets it, Cookiecutter does not.
-CRUFT = "{{ cookiecutter._commit|default('') }}"
+# {question: {answer: (paths, ...)}}: the files and folders that a project has only
+# with this answer. A path may belong to several answers.
+PATHS = {}
 
-# What tools leave when they are run on the template's tree by hand.
+# Files that tools write when somebody runs them in the template's tree.
 CACHES = (".pytest_cache", ".ruff_cache", "__pycache__")
 
 GIT_COMMANDS = (
@@ -25,80 +28,99 @@ GIT_COMMANDS = (
     ("add", "--all"),
     ("commit", "--quiet", "--no-verify", "--message=First commit"),
 )
-# Hooks and signing are for the user's own commits: they may refuse this one, or ask
-# for a passphrase. An identity that git would have to guess is none.
+# The user's hooks and signing could reject this commit or ask for a passphrase.
+# Without an identity, git fails instead of guessing one.
 GIT_SETTINGS = (
     "init.defaultBranch=main",
     "commit.gpgSign=false",
     f"core.hooksPath={os.devnull}",
     "user.useConfigOnly=true",
 )
-GIT_LEAKS = ("GIT_DIR", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_WORK_TREE")
 
 
 def main():
-    for cache in [path for name in CACHES for path in PROJECT.rglob(name)]:
-        shutil.rmtree(cache)
+    delete_what_was_not_chosen()
     if os.environ.get("DJANGO_STARTER_SKIP_BOOTSTRAP") or is_scratch():
         return
-    # Names may have letters that a Windows console does not know.
+    # A Windows console may not support every character of a name.
     sys.stdout.reconfigure(errors="replace")
     sys.dont_write_bytecode = True
     sys.path.insert(0, str(PROJECT / "scripts"))
     import bootstrap
 
-    outcome = bootstrap.main()
-    if outcome != bootstrap.INTERRUPTED:
-        print(first_commit(), flush=True)
+    status = bootstrap.main()
+    if status != bootstrap.INTERRUPTED:
+        print(first_commit(bootstrap.ENVIRONMENT), flush=True)
+        bootstrap.install_git_hooks()
     python = bootstrap.python_command()
-    if outcome:
+    if status:
         print("\nThe project is complete but for that. This command finishes it:\n")
         print(f"  {python} {bootstrap.quoted(bootstrap.__file__)}")
     else:
+        # Windows sets no PWD; the whole path is right from every folder.
+        here = Path(os.environ.get("PWD", PROJECT)).resolve()
         print(f"\n{PROJECT.name} is ready. Type next:\n")
-        print(f"  cd {bootstrap.quoted(from_where_the_user_is(PROJECT))}")
+        print(f"  cd {bootstrap.quoted(bootstrap.path_from(here, PROJECT))}")
         print(f"  {python} {Path('scripts', 'dev.py')}")
+
+
+def delete_what_was_not_chosen():
+    for question, answers in PATHS.items():
+        chosen = answers.get(ANSWERS[question], ())
+        for path in {path for paths in answers.values() for path in paths} - {*chosen}:
+            delete(PROJECT / path)
+    for cache in [path for name in CACHES for path in PROJECT.rglob(name)]:
+        delete(cache)
+
+
+def delete(path):
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def is_scratch():
     """Tell whether cruft only wants the files, to compare them with a project's."""
     parent = PROJECT.parent
     return bool(
-        CRUFT
+        is_cruft()
         and re.fullmatch(r"tmp\w{8}", parent.name)
         and parent.parent == Path(tempfile.gettempdir()).resolve()
     )
 
 
-def first_commit():
-    """Make the project a git repository; return a line that says what was done."""
-    if CRUFT:
+def is_cruft():
+    return bool(ANSWERS.get("_commit"))  # Cookiecutter does not set it.
+
+
+def first_commit(environment):
+    """Make the project a git repository; return a sentence that says what was done."""
+    if is_cruft():
         return "Commit the project when cruft has written its .cruft.json."
     if Path(".git").exists():
         return "The git repository is left as it was."
     if not shutil.which("git"):
-        return "No git repository is made, for there is no git here."
+        return "No git repository is made because git is not installed."
+    if not git(environment, "rev-parse", "--is-inside-work-tree"):
+        return (
+            "No git repository is made because the folder is already in one. "
+            "`git init` in the project makes its own."
+        )
     for command in GIT_COMMANDS:
-        output = git(*command)
-        if "Please tell me who you are" in output:
+        error = git(environment, *command)
+        if "Please tell me who you are" in error:
             return (
-                "No first commit is made, for git does not know who you are: set "
+                "No first commit is made because git does not know who you are: set "
                 "user.name and user.email with `git config --global`, then `git commit`."
             )
-        if output:
-            return f"No first commit is made, for git says: {output.splitlines()[-1]}"
+        if error:
+            return f"No first commit is made because git says: {error.splitlines()[-1]}"
     return "A git repository is made, with a first commit."
 
 
-def git(*command):
-    """Run git on the project; return what it says if it fails, else nothing."""
+def git(environment, *command):
+    """Run git on the project; return what it prints if it fails, else nothing."""
     done = subprocess.run(
         ["git", *(part for line in GIT_SETTINGS for part in ("-c", line)), *command],
-        # Cookiecutter may have been started by the git of another repository.
-        env={
-            **{k: v for k, v in os.environ.items() if k not in GIT_LEAKS},
-            "LC_ALL": "C",
-        },
+        env={**environment, "LC_ALL": "C"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -108,16 +130,13 @@ def git(*command):
     return (done.stdout.strip() or "it failed") if done.returncode else ""
 
 
-def from_where_the_user_is(path):
-    """Return the path as it is typed in the shell that started Cookiecutter."""
-    here = Path(os.environ.get("PWD", path.parent)).resolve()
-    return path.relative_to(here) if here in path.parents else path
-
-
 try:
     main()
 except KeyboardInterrupt:
     print("Interrupted. What is done is kept.")
+except BrokenPipeError:
+    # Nobody reads the output. Python would fail again when it flushes it at exit.
+    os._exit(0)
 except Exception as error:
     print(
         f"The project is made, but not set up ({error!r}): run its scripts/bootstrap.py."

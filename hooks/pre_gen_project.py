@@ -1,9 +1,12 @@
-"""Refuse an answer that cannot work, in one sentence, before a file is written."""
+"""Reject an answer that cannot work, in one sentence, before a file is written."""
 
 import json
+import keyword
 import re
 import sys
 import unicodedata
+from email.errors import MessageError
+from email.headerregistry import Address
 
 ANSWERS = json.loads(r"""{
     "project_name": {{ cookiecutter.project_name|tojson }},
@@ -12,7 +15,6 @@ ANSWERS = json.loads(r"""{
     "author_name": {{ cookiecutter.author_name|tojson }},
     "author_email": {{ cookiecutter.author_email|tojson }}
 }""")
-SLUGS_TAKEN = json.loads(r"""{{ cookiecutter._slugs_taken|tojson }}""")
 
 EXAMPLES = {
     "project_name": "My Site",
@@ -21,74 +23,119 @@ EXAMPLES = {
     "author_email": "ada@example.com",
 }
 
-# Without the underscore at either end, which pyproject.toml does not allow in a name.
-SLUG = re.compile(r"[a-z]([a-z0-9_]*[a-z0-9])?", re.ASCII)
+# A Python name without an underscore at either end, which pyproject.toml does not allow,
+# and without three in a row, which names of container images do not allow.
+SLUG = re.compile("[a-z][a-z0-9]*(__?[a-z0-9]+)*")
 
-# Host names and PostgreSQL's names end at 63; this leaves room for what is put
-# around the slug, as in the database test_my_site_gw0. Windows ends paths at 260.
-LONGEST_SLUG = 40
+# The deployment guide makes a Linux user with this name, and useradd allows 32.
+LONGEST_SLUG = 32
 
-EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
+# The distributions that the project installs and their modules, with a few that are
+# often added later.
+PACKAGES = """
+allauth anyio argon2 argon2_cffi argon2_cffi_bindings asgiref ast_serialize boto3
+botocore brotli celery cffi cfgv channels click colorama coverage cryptography dateutil
+distlib djade django django_allauth django_browser_reload django_environ django_ox
+django_redis django_storages django_stubs django_stubs_ext dotenv environ fido2 filelock
+gunicorn h11 httptools identify idna iniconfig jinja2 jmespath librt mypy
+mypy_extensions mypyc ninja nodeenv oxpull packaging pathspec pip platformdirs pluggy
+pre_commit psycopg psycopg_binary psycopg_pool pycparser pygments pytest pytest_django
+python_dateutil python_discovery python_dotenv python_json_logger pythonjsonlogger
+pyyaml qrcode redis requests rest_framework ruff s3transfer setuptools six sqlparse
+storages types_pyyaml typing_extensions tzdata urllib3 uv uvicorn uvloop virtualenv
+watchfiles websockets whitenoise yaml
+"""
 
-# Lines broken and text turned round unseen, in the code that the answer ends up in.
-# Marks that join emoji and direct right-to-left text are none of these.
+# At the root of the project, in lower case and without their endings.
+FOLDERS_AND_FILES = """
+accounts compose deploy dockerfile htmlcov locale manage media ops pages scripts server
+static staticfiles templates tests
+"""
+
+# Names that an import, an installation or a file system would confuse with the slug.
+TAKEN = {
+    "a Python keyword": keyword.kwlist,
+    "a module of Python's standard library": [
+        *sys.stdlib_module_names,
+        # New in Python 3.11 to 3.15, which the project may run on.
+        *("annotationlib", "compression", "profiling", "tomllib"),
+    ],
+    "a package that the project uses": PACKAGES.split(),
+    "a folder or file of the project": FOLDERS_AND_FILES.split(),
+    "a device on Windows": [
+        *("aux", "con", "nul", "prn"),
+        *(f"{port}{number}" for port in ("com", "lpt") for number in range(10)),
+    ],
+}
+
+# Control characters and line separators could end a line of code that contains the
+# answer, and bidirectional overrides could disguise it. Characters that join emoji or
+# direct right-to-left text are allowed.
 INVISIBLE = {"Cc", "Cs", "Zl", "Zp"}
 BIDI_OVERRIDES = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
-def is_unseen(character):
-    return unicodedata.category(character) in INVISIBLE or character in BIDI_OVERRIDES
-
-
-def why_taken(slug):
-    """Return what else has this name, or None."""
-    for owner, lines in SLUGS_TAKEN.items():
-        if slug in " ".join(lines).split():
-            return owner
+def slug_error(slug):
+    """Return why a slug cannot be used, or None."""
+    if not SLUG.fullmatch(slug):
+        return (
+            "which is not lower-case letters and digits, a letter first, "
+            "joined by one or two _"
+        )
+    if len(slug) > LONGEST_SLUG:
+        return f"which is longer than {LONGEST_SLUG} characters"
+    for owner, names in TAKEN.items():
+        if slug in names:
+            return f"the name of {owner}"
     return None
 
 
-def acceptable_slug(slug):
-    """Return the acceptable slug that is nearest to a refused one."""
-    slug = re.sub(r"[^a-z0-9]+", "_", slug.lower()).strip("_")
-    slug = slug[: LONGEST_SLUG - len("site_")].strip("_") or "my_site"
-    if slug[0].isdigit():
-        return f"site_{slug}"
-    return f"{slug}_site" if why_taken(slug) else slug
+def better_slug():
+    """Return a slug that can be used and is close to the answer."""
+    slug = "{{ cookiecutter.project_slug|slugify(separator='_', max_length=27) }}"
+    candidates = (slug, f"{slug}_site", f"site_{slug}", "my_site")
+    return next(slug for slug in candidates if not slug_error(slug))
 
 
-def without_unseen(text):
-    return " ".join("".join(" " if is_unseen(c) else c for c in text).split())
+def is_email_address(text):
+    """Tell whether settings.py can use the text as the sender of the site's e-mails."""
+    try:
+        address = Address(addr_spec=text)
+    except (IndexError, ValueError, MessageError):
+        return False
+    return address.addr_spec == text and "." in address.domain
 
 
-def refusals():
-    """Yield what is wrong: the question, why its answer is refused, a better one."""
-    slug = ANSWERS["project_slug"]
-    if not SLUG.fullmatch(slug):
-        why = "which is not a Python name in lower case (letters, digits and _ inside)"
-        yield "project_slug", why, acceptable_slug(slug)
-    if len(slug) > LONGEST_SLUG:
-        why = f"which is longer than {LONGEST_SLUG} characters"
-        yield "project_slug", why, acceptable_slug(slug)
-    if why_taken(slug):
-        yield "project_slug", f"the name of {why_taken(slug)}", acceptable_slug(slug)
+def is_invisible(character):
+    return unicodedata.category(character) in INVISIBLE or character in BIDI_OVERRIDES
+
+
+def without_invisible(text):
+    return " ".join("".join(" " if is_invisible(c) else c for c in text).split())
+
+
+def errors():
+    """Yield each question whose answer cannot work, why, and a better answer."""
+    if why := slug_error(ANSWERS["project_slug"]):
+        yield "project_slug", why, better_slug()
 
     email = ANSWERS["author_email"]
-    if not EMAIL.fullmatch(email) or any(map(is_unseen, email)):
-        yield "author_email", "which is not an e-mail address", EXAMPLES["author_email"]
+    if not is_email_address(email) or any(map(is_invisible, email)):
+        why = "which is not an address that e-mails can be sent from"
+        yield "author_email", why, EXAMPLES["author_email"]
 
     for question in ("project_name", "description", "author_name"):
         answer, example = ANSWERS[question], EXAMPLES[question]
         if not answer.strip() and question != "description":
             yield question, "which is empty", example
-        unseen = next(filter(is_unseen, answer), None)
-        if unseen:
-            why = f"which contains the invisible character U+{ord(unseen):04X}"
-            yield question, why, without_unseen(answer) or example
+        invisible = next(filter(is_invisible, answer), None)
+        if invisible:
+            why = f"which contains the invisible character U+{ord(invisible):04X}"
+            yield question, why, without_invisible(answer) or example
 
 
-for question, why, better in refusals():
+for question, why, better in errors():
     sys.exit(
         f"{question} cannot be {ANSWERS[question]!r}, {why}; try {better!r}.\n"
-        "(Nothing was written. What Cookiecutter logs below this line is its own.)"
+        "(No file was written. The lines below come from Cookiecutter.)"
     )

@@ -1,31 +1,23 @@
-"""Answers to the questions: which are refused, and that all others arrive intact."""
+"""Answers to the questions: which are rejected, and how the others are rendered."""
 
 import ast
 import importlib.metadata
 import json
-import keyword
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
-from cookiecutter.generate import generate_context
-from cookiecutter.prompt import prompt_for_config
 from support.project import python_of
-from support.template import TEMPLATE
+from support.template import CONTEXT, QUESTIONS, TEMPLATE
 
-QUESTIONS = json.loads((TEMPLATE / "cookiecutter.json").read_text("utf-8"))
-TAKEN = {
-    name: owner
-    for owner, lines in QUESTIONS["_slugs_taken"].items()
-    for name in " ".join(lines).split()
-}
-ASKED = [question for question in QUESTIONS if not question.startswith("_")]
+PRE_GEN_HOOK = TEMPLATE / "hooks" / "pre_gen_project.py"
 
-REFUSED = [
+REJECTED = [
     # Not a Python name in lower case, or not a name for pyproject.toml.
     ("project_slug", "MySite"),
     ("project_slug", "my-site"),
@@ -36,10 +28,11 @@ REFUSED = [
     ("project_slug", "мойсайт"),
     ("project_slug", "_site"),
     ("project_slug", "site_"),
+    ("project_slug", "my___site"),
     ("project_slug", "my'site"),
     ("project_slug", 'my"""site\\'),
     ("project_slug", "a\nb"),
-    # Somebody else's name.
+    # The name of something else.
     ("project_slug", "class"),
     ("project_slug", "email"),
     ("project_slug", "calendar"),
@@ -47,18 +40,19 @@ REFUSED = [
     ("project_slug", "django"),
     ("project_slug", "uvicorn"),
     ("project_slug", "allauth"),
+    ("project_slug", "rest_framework"),
     ("project_slug", "accounts"),
     ("project_slug", "tests"),
     ("project_slug", "con"),
     ("project_slug", "com1"),
-    # Too long.
-    ("project_slug", "s" * 41),
-    # Empty where something has to be said.
+    # Too long for useradd.
+    ("project_slug", "s" * 33),
+    # Empty, but required.
     ("project_name", ""),
     ("project_name", "   "),
     ("author_name", ""),
     ("author_email", ""),
-    # Invisible, and it breaks lines or turns text round.
+    # Invisible characters that break lines or reverse text.
     ("project_name", "My\nSite"),
     ("project_name", "My\x00Site"),
     ("project_name", "My\x1b[31mSite"),
@@ -68,13 +62,19 @@ REFUSED = [
     ("description", "A\u2066site"),
     ("author_name", "Ada\r\nLovelace"),
     ("author_email", "ada@example.com\nbcc: x@example.com"),
-    # Not an e-mail address.
+    # Not an e-mail address, or not one that settings.py can use.
     ("author_email", "ada"),
     ("author_email", "ada@example"),
     ("author_email", "@example.com"),
     ("author_email", "ada lovelace@example.com"),
     ("author_email", "ada@@example.com"),
     ("author_email", "ada\u202e@example.com"),
+    ("author_email", "zoë@example.com"),
+    ("author_email", "a..b@example.com"),
+    ("author_email", "<ada@example.com>"),
+    ("author_email", "ada@example..com"),
+    ("author_email", "ada@example.com."),
+    ("author_email", "(Ada)ada@example.com"),
 ]
 
 ACCEPTED = [
@@ -82,14 +82,15 @@ ACCEPTED = [
     ("project_slug", "my_site"),
     ("project_slug", "site2048"),
     ("project_slug", "match"),
-    ("project_slug", "s" * 40),
+    ("project_slug", "my__site"),
+    ("project_slug", "s" * 32),
     ("description", ""),
     ("author_email", "ada+site@mail.example.co.uk"),
     ("author_email", "o'neill@example.com"),
-    ("author_email", "ådå@exåmple.com"),
+    ("author_email", "ada@exåmple.com"),
 ]
 
-INTACT = {
+TEXTS = {
     "quotes": 'The "best" of \'all\' `sites` """',
     "backslashes": "C:\\new\\table\\u0041 \\",
     "markup": "<b>Fish & chips</b> &amp; </script><!--",
@@ -102,8 +103,8 @@ INTACT = {
 }
 
 
-@pytest.mark.parametrize(("question", "answer"), REFUSED)
-def test_a_refusal_names_the_question_and_an_answer_that_would_do(
+@pytest.mark.parametrize(("question", "answer"), REJECTED)
+def test_rejected_answer_names_the_question_and_a_better_answer(
     cookies, bake, capfd, tmp_path, question, answer
 ):
     result = cookies.bake(extra_context={question: answer})
@@ -117,12 +118,25 @@ def test_a_refusal_names_the_question_and_an_answer_that_would_do(
 
 
 @pytest.mark.parametrize(("question", "answer"), ACCEPTED)
-def test_an_answer_that_works_is_accepted(bake, question, answer):
+def test_valid_answer_is_accepted(bake, question, answer):
     assert bake(**{question: answer}).is_dir()
 
 
-def test_every_question_says_what_it_is_for():
-    assert list(QUESTIONS["__prompts__"]) == ASKED
+@pytest.mark.parametrize(
+    "email", [answer for question, answer in ACCEPTED if question == "author_email"]
+)
+def test_accepted_email_address_works_in_settings(project, bake, email):
+    path = bake(author_email=email)
+    subprocess.run(
+        [python_of(project), "manage.py", "shell", "-c", "", "--no-imports"],
+        cwd=path,
+        env={**os.environ, "DEBUG": "true", "SECRET_KEY": "k" * 50},
+        check=True,
+    )
+
+
+def test_every_question_has_a_prompt():
+    assert list(CONTEXT["__prompts__"]) == list(QUESTIONS)
 
 
 @pytest.mark.parametrize(
@@ -130,28 +144,34 @@ def test_every_question_says_what_it_is_for():
     [
         ("My Site", "my_site"),
         ("2048 Game", "site_2048_game"),
+        ("2048", "site_2048"),
+        ("Gardens", "gardens_site"),
         ("Django", "django_site"),
-        ("Calendar", "calendar_site"),
+        ("Email", "email_site"),
         ("Class", "class_site"),
         ("Con", "con_site"),
+        ("s" * 99, "s" * 27 + "_site"),
+        ("2" * 99, "site_" + "2" * 27),
         ("🎉🎉", "my_site"),
         ("Été à Zürich", "ete_a_zurich"),
         ("موقع جميل", "mwq_jmyl"),
         ("O'Neill's", "o_neill_s"),
     ],
 )
-def test_the_slug_offered_is_made_from_the_name(name, slug):
-    context = generate_context(
-        str(TEMPLATE / "cookiecutter.json"), extra_context={"project_name": name}
-    )
-    assert prompt_for_config(context, no_input=True)["project_slug"] == slug
+def test_default_slug_is_made_from_the_name(bake, name, slug):
+    assert bake(project_name=name).name == slug
 
 
-def test_names_of_this_python_are_taken():
-    names = {*keyword.kwlist, *sys.stdlib_module_names}
-    # Gone from Python 3.12, the oldest that a project runs on.
-    gone = {"asynchat", "asyncore", "binhex", "distutils", "imp", "smtpd"}
-    assert {n for n in names if re.fullmatch("[a-z][a-z0-9_]*", n)} - gone <= set(TAKEN)
+def assigned(path, name):
+    """Return the literal that a Python file assigns to a name, without running it."""
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+            return ast.literal_eval(node.value)
+    raise AssertionError(f"{path} does not assign {name}.")
+
+
+def slugs(names):
+    return {name for name in names if re.fullmatch("[a-z][a-z0-9_]*", name)}
 
 
 def test_names_of_the_installed_packages_are_taken(project):
@@ -163,35 +183,25 @@ def test_names_of_the_installed_packages_are_taken(project):
         names |= {
             top.partition(".")[0] for top in tops if not top.endswith(("-info", ".pth"))
         }
-    names = {name for name in names if re.fullmatch("[a-z][a-z0-9_]*", name)}
-    assert names - {"py"} <= set(TAKEN)
+    assert slugs(names) - {"py"} <= set(assigned(PRE_GEN_HOOK, "PACKAGES").split())
 
 
-def test_names_of_the_folders_are_taken(bake):
+def test_names_of_the_folders_and_files_are_taken(bake):
     project = bake()
-    # Where upper and lower case are the same, as on Windows, Dockerfile is taken, too.
-    names = {path.stem.lower() for path in project.iterdir()}
-    names = {name for name in names if name.isidentifier()}
-    assert names - {project.name, "readme", "pyproject"} <= set(TAKEN)
+    # On Windows and macOS, Dockerfile and dockerfile are the same.
+    names = slugs(path.stem.lower() for path in project.iterdir())
+    taken = set(assigned(PRE_GEN_HOOK, "FOLDERS_AND_FILES").split())
+    assert names - {project.name, "readme", "pyproject"} <= taken
 
 
-def site_settings(project):
-    """Return what settings.py assigns to SITE, without running it."""
-    tree = ast.parse((project / project.name / "settings.py").read_text("utf-8"))
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "SITE":
-            return ast.literal_eval(node.value)
-    raise AssertionError("settings.py assigns no SITE.")
-
-
-@pytest.mark.parametrize("text", INTACT.values(), ids=INTACT)
-def test_text_arrives_intact(bake, text):
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_text_is_rendered_unchanged(bake, text):
     project = bake(project_name=text, description=text, author_name=text)
 
     table = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["project"]
     assert table["description"] == text
     assert table["authors"][0]["name"] == text
-    assert site_settings(project) == {
+    assert assigned(project / project.name / "settings.py", "SITE") == {
         "name": text,
         "description": text,
         "email": "you@example.com",
@@ -199,9 +209,9 @@ def test_text_arrives_intact(bake, text):
     assert text in (project / "README.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize("text", INTACT.values(), ids=INTACT)
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 @pytest.mark.parametrize("command", ["check", "format --check"])
-def test_text_leaves_the_code_clean(bake, text, command):
+def test_rendered_code_passes_ruff(bake, text, command):
     project = bake(project_name=text, description=text, author_name=text)
     done = subprocess.run(
         [sys.executable, "-m", "ruff", *command.split(), "--no-cache", project],
@@ -211,7 +221,7 @@ def test_text_leaves_the_code_clean(bake, text, command):
     assert done.returncode == 0, done.stdout
 
 
-def test_text_is_not_taken_for_a_template_when_it_is_typed(tmp_path):
+def test_typed_answer_is_not_rendered_as_a_template(tmp_path):
     name = "#: if {{ 7 * 7 }} {% endraw %} {# #}"
     subprocess.run(
         [sys.executable, "-m", "cookiecutter", TEMPLATE, "--output-dir", tmp_path],
@@ -225,4 +235,47 @@ def test_text_is_not_taken_for_a_template_when_it_is_typed(tmp_path):
         encoding="utf-8",
         check=True,
     )
-    assert site_settings(tmp_path / "typed")["name"] == name
+    settings = tmp_path / "typed" / "typed" / "settings.py"
+    assert assigned(settings, "SITE")["name"] == name
+
+
+@pytest.fixture
+def fork(tmp_path):
+    """Return a copy of the template in which some paths belong to an answer."""
+    fork = tmp_path / "fork"
+    ignored = shutil.ignore_patterns(".git", ".*_cache", "__pycache__", "node_modules")
+    shutil.copytree(TEMPLATE, fork, ignore=ignored)
+    questions = {"api": ["none", "ninja", "rest"], **CONTEXT}
+    (fork / "cookiecutter.json").write_text(json.dumps(questions), "utf-8")
+    hook = fork / "hooks" / "post_gen_project.py"
+    source = hook.read_text("utf-8")
+    table = {
+        "api": {"ninja": ("api/ninja.py", "both.py"), "rest": ("rest", "both.py")},
+    }
+    assert source.count("\nPATHS = {}\n") == 1
+    hook.write_text(source.replace("PATHS = {}", f"PATHS = {table}"), "utf-8")
+    for name in ("api/ninja.py", "api/urls.py", "rest/urls.py", "both.py"):
+        path = fork / "{{cookiecutter.project_slug}}" / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    return fork
+
+
+@pytest.mark.parametrize(
+    ("answer", "kept", "deleted"),
+    [
+        ("none", ["api/urls.py"], ["api/ninja.py", "both.py", "rest"]),
+        ("ninja", ["api/urls.py", "api/ninja.py", "both.py"], ["rest"]),
+        ("rest", ["api/urls.py", "both.py", "rest/urls.py"], ["api/ninja.py"]),
+    ],
+)
+def test_paths_of_other_answers_are_deleted(
+    cookies, fork, monkeypatch, answer, kept, deleted
+):
+    monkeypatch.setenv("DJANGO_STARTER_SKIP_BOOTSTRAP", "1")
+    result = cookies.bake(template=str(fork), extra_context={"api": answer})
+    assert result.exception is None
+    for path in kept:
+        assert (result.project_path / path).exists()
+    for path in deleted:
+        assert not (result.project_path / path).exists()

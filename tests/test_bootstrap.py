@@ -1,6 +1,6 @@
-"""scripts/bootstrap.py and the hook that runs it, on machines with something amiss.
+"""scripts/bootstrap.py and the hook that runs it, on machines where something fails.
 
-Most of these bootstrap a project that has no dependencies, on a PATH of fakes.
+Most tests bootstrap a project without dependencies, with fake programs on PATH.
 """
 
 import os
@@ -20,10 +20,11 @@ from types import SimpleNamespace
 import pytest
 from support.project import python_of
 from support.server import wait_until
-from support.template import TEMPLATE
+from support.template import TEMPLATE, TREE
+from support.tools import need
 from uv import find_uv_bin
 
-BOOTSTRAP = TEMPLATE / "{{cookiecutter.project_slug}}" / "scripts" / "bootstrap.py"
+BOOTSTRAP = TREE / "scripts" / "bootstrap.py"
 UV = find_uv_bin()
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="The fakes are shell scripts.")
@@ -42,57 +43,53 @@ ENV_EXAMPLE = """\
 # SECRET_KEY= is filled in.
 DEBUG=true
 SECRET_KEY=
+# DATABASE_URL=
 """
 
 MANAGE = """\
 import os, pathlib, sys
 assert sys.argv[1] == "migrate" and sys.prefix != sys.base_prefix
-assert "DJANGO_SETTINGS_MODULE" not in os.environ
+assert not {"DJANGO_SETTINGS_MODULE", "DATABASE_URL"} & set(os.environ)
 pathlib.Path("migrated").touch()
 """
 
 
-# Run, and not imported, which would leave bytecode in the template's tree.
+# An import would write bytecode into the template's tree.
 bootstrap = SimpleNamespace(**runpy.run_path(str(BOOTSTRAP)))
 
 
-def interpreters():
-    """Return a real interpreter per version of Python that this machine has."""
-    candidates = [sys._base_executable]
-    for minor in range(9, 15):
-        candidates += [shutil.which(f"python3.{minor}")]
-        candidates += map(
-            str, Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/python")
-        )
-    found = {}
-    for candidate in filter(None, candidates):
-        code = "import sys; print(sys.version_info[1], sys._base_executable)"
-        done = subprocess.run([candidate, "-c", code], capture_output=True, text=True)
-        if done.returncode == 0:
-            minor, path = done.stdout.strip().split(" ", 1)
-            found.setdefault(int(minor), path)
-    return found
+@pytest.fixture(scope="session")
+def new_python(project):
+    """Return an interpreter that the project runs on: the one that it was made with."""
+    code = "import sys; print(sys._base_executable)"
+    done = subprocess.run(
+        [python_of(project), "-c", code], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
 
 
 @pytest.fixture(scope="session")
-def pythons():
-    return interpreters()
+def old_pythons(tmp_path_factory):
+    """Return interpreters with pip that the project does not run on, without a uv."""
+    pythons = []
+    for minor in (11, 10):
+        name = f"python3.{minor}"
+        for candidate in (
+            *([sys._base_executable] if sys.version_info[:2] == (3, minor) else []),
+            *filter(None, [shutil.which(name)]),
+            *Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/python"),
+        ):
+            folder = tmp_path_factory.mktemp(name)
+            done = subprocess.run([candidate, "-m", "venv", folder], check=False)
+            if done.returncode == 0:
+                pythons.append(str(folder / "bin" / "python"))
+                break
+    return need(pythons, "Python 3.10 or 3.11 with pip")
 
 
 @pytest.fixture
-def new_python(pythons):
-    """Return an interpreter that the project runs on."""
-    path = next((path for minor, path in pythons.items() if minor >= 12), None)
-    return path or pytest.skip("This machine has no Python 3.12 or newer.")
-
-
-@pytest.fixture
-def old_python(pythons):
-    """Return an interpreter that the project does not run on, without a uv of its own."""
-    for minor, path in pythons.items():
-        if minor < 12 and not Path(path).with_name("uv").exists():
-            return path
-    pytest.skip("This machine has no Python older than 3.12 without a uv of its own.")
+def old_python(old_pythons):
+    return old_pythons[0]
 
 
 @pytest.fixture
@@ -184,7 +181,7 @@ def installed(clone, machine, new_python):
     return clone
 
 
-def test_a_fresh_clone_is_made_runnable(clone, machine, new_python):
+def test_fresh_clone_is_set_up(clone, machine, new_python):
     machine.has("uv", UV)
     machine.has("python", new_python)
     status, lines = machine.bootstraps(clone, new_python)
@@ -194,25 +191,25 @@ def test_a_fresh_clone_is_made_runnable(clone, machine, new_python):
     assert lines[-1] == "Ready. Start the site: python scripts/dev.py"
 
 
-def test_every_step_says_how_long_it_took(clone, machine, new_python):
+def test_duration_of_every_step_is_printed(clone, machine, new_python):
     machine.has("uv", UV)
     *steps, _ = machine.bootstraps(clone, new_python)[1]
     assert steps
     assert all(re.fullmatch(r"[A-Z].* +\d+\.\d s", step) for step in steps)
 
 
-def test_the_env_file_is_for_its_owner_alone(installed):
+def test_env_file_is_readable_by_its_owner_only(installed):
     assert (installed / ".env").stat().st_mode & 0o777 == 0o600
 
 
-def test_each_clone_has_a_key_of_its_own(installed, machine, new_python):
+def test_each_clone_gets_its_own_secret_key(installed, machine, new_python):
     first = (installed / ".env").read_text()
     (installed / ".env").unlink()
     machine.bootstraps(installed, new_python)
     assert (installed / ".env").read_text() != first
 
 
-def test_a_second_run_changes_nothing(installed, machine, new_python):
+def test_second_run_changes_nothing(installed, machine, new_python):
     def state():
         files = [path for path in installed.iterdir() if path.is_file()]
         config = installed / ".venv" / "pyvenv.cfg"
@@ -225,7 +222,7 @@ def test_a_second_run_changes_nothing(installed, machine, new_python):
     assert state() == before
 
 
-def test_what_the_user_installed_stays(installed, machine, new_python):
+def test_packages_that_the_user_installed_are_kept(installed, machine, new_python):
     (site_packages,) = (installed / ".venv").rglob("site-packages")
     package = site_packages / "mine-1.dist-info"
     package.mkdir()
@@ -236,16 +233,14 @@ def test_what_the_user_installed_stays(installed, machine, new_python):
 
 
 @pytest.mark.parametrize("content", ["SECRET_KEY=shared\n", ""])
-def test_an_env_file_is_kept(clone, machine, new_python, content):
+def test_existing_env_file_is_kept(clone, machine, new_python, content):
     machine.has("uv", UV)
     (clone / ".env").write_text(content)
     assert machine.bootstraps(clone, new_python)[0] == 0
     assert (clone / ".env").read_text() == content
 
 
-def test_a_link_to_an_env_file_is_kept_though_it_leads_nowhere(
-    clone, machine, new_python
-):
+def test_dangling_link_to_an_env_file_is_kept(clone, machine, new_python):
     machine.has("uv", UV)
     (clone / ".env").symlink_to("shared.env")
     assert machine.bootstraps(clone, new_python)[0] == 0
@@ -293,7 +288,7 @@ def leave_a_dangling_link(venv):
         leave_a_dangling_link,
     ],
 )
-def test_a_half_made_environment_is_made_again(installed, machine, new_python, damage):
+def test_damaged_environment_is_recreated(installed, machine, new_python, damage):
     damage(installed / ".venv")
     status, lines = machine.bootstraps(installed, new_python)
     assert status == 0, lines
@@ -301,7 +296,41 @@ def test_a_half_made_environment_is_made_again(installed, machine, new_python, d
     assert_ready(installed)
 
 
-def test_an_environment_with_an_old_python_is_made_again(
+def test_moved_project_gets_a_new_environment(installed, machine, new_python):
+    moved = installed.rename(installed.with_name("moved"))
+    status, lines = machine.bootstraps(moved, new_python)
+    assert status == 0, lines
+    assert lines[0].startswith("Removing a broken .venv")
+    assert str(moved) in (moved / ".venv" / "bin" / "activate").read_text("utf-8")
+    assert_ready(moved)
+
+
+def test_copied_project_gets_a_new_environment(installed, machine, new_python):
+    copy = installed.with_name("a copy's folder")
+    shutil.copytree(installed, copy, symlinks=True)
+    status, lines = machine.bootstraps(copy, new_python)
+    assert status == 0, lines
+    assert lines[0].startswith("Removing a broken .venv")
+    assert_ready(copy)
+    assert_ready(installed)
+    # The path in the new environment's scripts is quoted, and still recognised.
+    lines = machine.bootstraps(copy, new_python)[1]
+    assert not lines[0].startswith("Removing")
+
+
+@pytest.mark.parametrize("options", [[], ["--without-pip", "--copies"]])
+def test_environment_of_the_standard_library_is_kept(
+    clone, machine, new_python, options
+):
+    machine.has("uv", UV)
+    folder = clone / ".venv"
+    subprocess.run([new_python, "-m", "venv", *options, folder], check=True)
+    status, lines = machine.bootstraps(clone, new_python)
+    assert status == 0, lines
+    assert not lines[0].startswith("Removing")
+
+
+def test_environment_with_an_old_python_is_recreated(
     clone, machine, old_python, new_python
 ):
     machine.has("uv", UV)
@@ -312,23 +341,20 @@ def test_an_environment_with_an_old_python_is_made_again(
     assert_ready(clone)
 
 
-@pytest.mark.parametrize("minor", [9, 10, 11])
-def test_it_runs_under_an_older_python_and_finds_a_new_one(
-    clone, machine, pythons, new_python, minor
+def test_new_python_is_found_when_run_by_an_old_one(
+    clone, machine, old_pythons, new_python
 ):
-    if minor not in pythons:
-        pytest.skip(f"This machine has no Python 3.{minor}.")
     machine.has("uv", UV)
     machine.has("python3.12", new_python)
-    status, lines = machine.bootstraps(clone, pythons[minor])
-    assert status == 0, lines
-    assert_ready(clone)
+    for old_python in old_pythons:
+        shutil.rmtree(clone / ".venv", ignore_errors=True)
+        status, lines = machine.bootstraps(clone, old_python)
+        assert status == 0, lines
+        assert_ready(clone)
 
 
 @pytest.mark.parametrize("folder", ["shims", "broken"])
-def test_shims_that_fail_are_stepped_over(
-    clone, machine, old_python, new_python, folder
-):
+def test_failing_shims_are_skipped(clone, machine, old_python, new_python, folder):
     for name in ("python3.14", "python3.13", "python3.12", "python3", "python", "uv"):
         machine.has(name, "echo 'command not found' >&2; exit 127", folder)
     machine.has("uv", UV)
@@ -337,12 +363,12 @@ def test_shims_that_fail_are_stepped_over(
     status, lines = machine.bootstraps(clone, old_python, PATH=path)
     assert status == 0, lines
     assert_ready(clone)
-    # A shell would start the shims, too.
+    # The user's shell would start the shims as well.
     assert lines[-1].endswith("/clone/.venv/bin/python' scripts/dev.py")
 
 
 @pytest.mark.parametrize("root", [".pyenv", "elsewhere"])
-def test_pyenvs_versions_are_found_behind_its_shims(
+def test_python_of_pyenv_is_found_despite_failing_shims(
     clone, machine, old_python, new_python, root
 ):
     machine.has("uv", UV)
@@ -355,7 +381,7 @@ def test_pyenvs_versions_are_found_behind_its_shims(
     assert_ready(clone)
 
 
-def test_a_uv_too_old_for_dependency_groups_is_stepped_over(
+def test_uv_without_dependency_groups_is_skipped(
     clone, machine, old_python, new_python
 ):
     machine.has("uv", "echo uv 0.4.1", "older")
@@ -366,43 +392,54 @@ def test_a_uv_too_old_for_dependency_groups_is_stepped_over(
     assert_ready(clone)
 
 
-def test_the_uv_that_started_it_is_preferred(clone, machine, old_python, new_python):
+def test_uv_that_started_bootstrap_is_preferred(clone, machine, old_python, new_python):
     machine.has("uv", "touch called; exit 1")
     machine.has("python3.12", new_python)
     assert machine.bootstraps(clone, old_python, UV=UV)[0] == 0
     assert not (clone / "called").exists()
 
 
-@pytest.mark.parametrize("with_uv", [False, True])
-def test_without_a_new_python_it_says_how_to_get_one(
-    clone, machine, old_python, with_uv
-):
-    if with_uv:
-        machine.has("uv", UV)
-    machine.has("python", old_python)
-    status, lines = machine.bootstraps(clone, old_python)
-    assert status == 1
-    assert lines[-2].startswith("This project needs Python 3.12 or newer, and none was")
-    assert lines[-1] == "Run it again: python scripts/bootstrap.py"
-    assert not (clone / ".venv").exists()
+DOWNLOADING_UV = """\
+case "$*" in *--managed-python*) exec "{uv}" venv .venv --python "{python}";; esac
+exec "{uv}" "$@"
+"""
 
 
-@pytest.fixture
-def wheels(tmp_path):
-    """Return a folder with a wheel of uv, to be had without a network."""
-    folder = tmp_path / "wheels"
-    folder.mkdir()
-    with zipfile.ZipFile(folder / "uv-99-py3-none-any.whl", "w") as wheel:
-        info = "uv-99.dist-info"
-        program = zipfile.ZipInfo("uv-99.data/scripts/uv")
-        program.external_attr = 0o100755 << 16
-        wheel.writestr(program, f'#!/bin/sh\nexec "{UV}" "$@"\n')
-        wheel.writestr(
-            f"{info}/METADATA", "Metadata-Version: 2.1\nName: uv\nVersion: 99\n"
-        )
+def write_wheel(folder, name, files, program=""):
+    """Write a wheel of a package with these files, and a program of the same name."""
+    folder.mkdir(exist_ok=True)
+    info = f"{name}-99.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-99-py3-none-any.whl", "w") as wheel:
+        for path, text in files.items():
+            wheel.writestr(path, text)
+        if program:
+            script = zipfile.ZipInfo(f"{name}-99.data/scripts/{name}")
+            script.external_attr = 0o100755 << 16
+            wheel.writestr(script, f"#!/bin/sh\n{program}")
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 99\n"
+        wheel.writestr(f"{info}/METADATA", metadata)
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
         wheel.writestr(f"{info}/RECORD", "")
     return folder
+
+
+def test_uv_downloads_a_missing_python(clone, machine, old_python, new_python):
+    machine.has("uv", DOWNLOADING_UV.format(uv=UV, python=new_python))
+    status, lines = machine.bootstraps(clone, old_python)
+    assert status == 0, lines
+    assert any(line.startswith("Downloading Python 3.13") for line in lines)
+    assert_ready(clone)
+
+
+def test_reason_is_shown_when_uv_cannot_download_python(clone, machine, old_python):
+    machine.has("uv", UV)
+    machine.has("python", old_python)
+    status, lines = machine.bootstraps(clone, old_python)
+    assert status == 1
+    assert any("Python downloads are set to 'never'" in line for line in lines)
+    assert lines[-2].startswith("This project needs Python 3.12 or newer. None was")
+    assert lines[-1] == "Run it again: python scripts/bootstrap.py"
+    assert not (clone / ".venv").exists()
 
 
 def python_without_pip(python, folder):
@@ -411,28 +448,31 @@ def python_without_pip(python, folder):
     return folder / "bin" / "python"
 
 
+@pytest.mark.parametrize("with_python", [True, False])
 @pytest.mark.parametrize("with_pip", [True, False])
-def test_without_uv_it_is_installed_in_the_environment(
-    clone, machine, old_python, new_python, wheels, tmp_path, with_pip
+def test_missing_uv_is_downloaded(
+    clone, machine, old_python, new_python, tmp_path, with_pip, with_python
 ):
-    machine.has("python3.12", new_python)
-    runner = (
-        old_python if with_pip else python_without_pip(old_python, tmp_path / "env")
-    )
+    if with_python:
+        machine.has("python3.12", new_python)
+    runner = old_python
+    if not with_pip:
+        runner = python_without_pip(old_python, tmp_path / "env")
+    uv = DOWNLOADING_UV.format(uv=UV, python=new_python)
+    wheels = write_wheel(tmp_path / "wheels", "uv", {}, program=uv)
     status, lines = machine.bootstraps(
         clone, runner, PIP_NO_INDEX="1", PIP_FIND_LINKS=wheels.as_uri()
     )
     assert status == 0, "\n".join(lines)
     assert_ready(clone)
-    assert (clone / ".venv" / "bin" / "uv").exists()
 
 
-def test_without_uv_pip_and_ensurepip_it_says_so(
+def test_missing_uv_pip_and_venv_are_reported(
     clone, machine, old_python, new_python, tmp_path
 ):
-    # Debian's Python has an ensurepip that only says where to get another.
+    # Without its package python3-venv, Debian's Python cannot make an environment.
     (tmp_path / "debian").mkdir()
-    (tmp_path / "debian" / "ensurepip.py").write_text("raise SystemExit('apt install')")
+    (tmp_path / "debian" / "venv.py").write_text("raise SystemExit('apt install')")
     machine.has("python3.12", new_python)
     runner = python_without_pip(old_python, tmp_path / "env")
     path = str(tmp_path / "debian")
@@ -445,7 +485,23 @@ def test_without_uv_pip_and_ensurepip_it_says_so(
     assert_ready(clone)
 
 
-def test_behind_a_proxy_with_its_own_certificate_it_says_what_to_set(
+def test_uv_workspace_of_a_parent_folder_is_left_alone(clone, machine, new_python):
+    machine.has("uv", UV)
+    workspace = clone.parent / "pyproject.toml"
+    workspace.write_text('[tool.uv.workspace]\nmembers = ["*"]\n')
+    status, lines = machine.bootstraps(clone, new_python)
+    assert status == 1
+    assert lines[-2] == bootstrap.IN_WORKSPACE.format(clone.parent, "clone")
+    assert not (clone.parent / ".venv").exists()
+    assert not (clone.parent / "uv.lock").exists()
+
+    workspace.write_text(workspace.read_text() + 'exclude = ["clone"]\n')
+    assert machine.bootstraps(clone, new_python)[0] == 0
+    assert_ready(clone)
+    assert not (clone.parent / ".venv").exists()
+
+
+def test_untrusted_certificate_error_names_the_variable_to_set(
     clone, machine, new_python
 ):
     error = (
@@ -458,7 +514,7 @@ def test_behind_a_proxy_with_its_own_certificate_it_says_what_to_set(
 
 
 @pytest.mark.parametrize("with_uv", [True, False])
-def test_without_a_network_it_says_so_and_can_be_finished_later(
+def test_missing_network_is_reported_and_a_second_run_completes(
     clone, machine, old_python, new_python, closed_port, with_uv
 ):
     machine.has("python3.12", new_python)
@@ -486,19 +542,25 @@ def test_without_a_network_it_says_so_and_can_be_finished_later(
 
 
 SLOW_UV = """\
-[ "$1" = --version ] && exec "{uv}" --version
-/bin/mkdir -p .venv/bin && : > interrupt_me && exec /bin/sleep 60
+[ "$1" = sync ] || exec "{uv}" "$@"
+{sync}
+: > interrupt_me && exec /bin/sleep 60
 """
 
 
-def test_interrupted_it_can_be_run_again(clone, machine, new_python):
-    machine.has("python", new_python)
-    machine.has("uv", SLOW_UV.format(uv=UV))
-    process = machine.start(clone, new_python)
+def interrupt(process, clone):
+    """Interrupt bootstrap.py while it installs packages; return its lines."""
     wait_until((clone / "interrupt_me").exists, "bootstrap.py called no uv.")
     os.killpg(process.pid, signal.SIGINT)
     output, _ = process.communicate(timeout=10)
-    lines = output.splitlines()
+    return output.splitlines()
+
+
+def test_second_run_after_an_interruption_completes(clone, machine, new_python):
+    machine.has("python", new_python)
+    machine.has("uv", SLOW_UV.format(uv=UV, sync=""))
+    process = machine.start(clone, new_python)
+    lines = interrupt(process, clone)
 
     assert process.returncode == bootstrap.INTERRUPTED
     assert lines[-2] == "Interrupted. What is done is kept."
@@ -510,15 +572,32 @@ def test_interrupted_it_can_be_run_again(clone, machine, new_python):
     assert_ready(clone)
 
 
-def test_what_the_shell_set_for_another_project_is_left_out(
-    clone, machine, new_python, tmp_path
-):
+def test_half_installed_package_is_repaired(clone, machine, new_python, tmp_path):
+    wheels = write_wheel(tmp_path / "wheels", "half", {"half.py": "", "other.py": ""})
+    (clone / "pyproject.toml").write_text(PYPROJECT.replace("[]", '["half"]'))
+    index = {"UV_FIND_LINKS": str(wheels), "UV_OFFLINE": "1"}
+    # uv writes the metadata before the modules.
+    sync = f'"{UV}" "$@" || exit 1; /bin/rm .venv/lib/python*/site-packages/half.py'
+    machine.has("uv", SLOW_UV.format(uv=UV, sync=sync))
+    interrupt(machine.start(clone, new_python, **index), clone)
+
+    (machine.bin / "uv").unlink()
+    machine.has("uv", UV)
+    status, lines = machine.bootstraps(clone, new_python, **index)
+    assert status == 0, lines
+    subprocess.run([python_of(clone), "-c", "import half, other"], check=True)
+    assert not (clone / ".venv" / bootstrap.UNFINISHED.name).exists()
+
+
+def test_variables_of_another_project_are_ignored(clone, machine, new_python, tmp_path):
     machine.has("uv", UV)
     status, lines = machine.bootstraps(
         clone,
         new_python,
         DJANGO_SETTINGS_MODULE="other.settings",
         UV_FROZEN="1",
+        UV_NO_DEFAULT_GROUPS="1",
+        UV_NO_GROUP="dev",
         UV_PROJECT_ENVIRONMENT=str(tmp_path / "other"),
         UV_PYTHON="3.11",
         VIRTUAL_ENV=str(tmp_path / "other"),
@@ -528,16 +607,97 @@ def test_what_the_shell_set_for_another_project_is_left_out(
     assert not (tmp_path / "other").exists()
 
 
-def test_pythonhome_is_left_out(clone, machine, old_python, new_python):
+def test_pythonhome_is_ignored(clone, machine, new_python):
     machine.has("uv", UV)
     machine.has("python3.12", new_python)
-    home = str(Path(old_python).parent.parent)
-    status, lines = machine.bootstraps(clone, old_python, PYTHONHOME=home)
+    # The running Python needs a PYTHONHOME of its own version.
+    status, lines = machine.bootstraps(
+        clone, sys._base_executable, PYTHONHOME=sys.base_prefix
+    )
     assert status == 0, lines
     assert_ready(clone)
 
 
-def test_a_migration_that_fails_is_shown(clone, machine, new_python):
+@pytest.mark.parametrize("env", [None, "SECRET_KEY=mine\n"])
+def test_exported_settings_of_another_project_do_not_reach_the_migration(
+    clone, machine, new_python, env
+):
+    machine.has("uv", UV)
+    if env:
+        (clone / ".env").write_text(env)
+    url = "postgres://other.example.com/customers"
+    status, lines = machine.bootstraps(
+        clone, new_python, DATABASE_URL=url, DEBUG="release"
+    )
+    assert status == 0, lines
+    assert "Using .env alone to migrate, not this shell's DEBUG, DATABASE_URL." in lines
+    assert (clone / "migrated").exists()
+    assert url not in "\n".join(lines)
+
+
+def test_every_variable_that_stops_the_settings_is_ignored(workspace):
+    database = workspace.parent / "other.sqlite3"
+    code = (
+        "import sys; sys.path.insert(0, 'scripts'); import bootstrap as b; b.migrate()"
+    )
+    subprocess.run(
+        [sys.executable, "-B", "-c", code],
+        cwd=workspace,
+        env={
+            **os.environ,
+            "DATABASE_URL": f"sqlite:///{database}",
+            "DEBUG": "release",
+            "SECRET_KEY": "short",
+            "CACHE_URL": "memcached://localhost",
+        },
+        check=True,
+    )
+    assert not database.exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "is_installed"),
+    [
+        ([".git", ".pre-commit-config.yaml"], True),
+        ([".git"], False),
+        ([".pre-commit-config.yaml"], False),
+    ],
+)
+@pytest.mark.parametrize("status", [0, 1])
+def test_git_hooks_are_installed(
+    installed, machine, new_python, files, is_installed, status
+):
+    program = installed / ".venv" / "bin" / "pre-commit"
+    program.write_text(f'#!/bin/sh\necho "$@" >> hooks\nexit {status}\n')
+    program.chmod(0o755)
+    for name in files:
+        (installed / name).touch()
+    assert machine.bootstraps(installed, new_python)[0] == 0
+    assert (installed / "hooks").exists() == is_installed
+    if is_installed:
+        assert (installed / "hooks").read_text() == "install\n"
+
+
+def test_missing_pre_commit_is_ignored(installed, machine, new_python):
+    for name in (".git", ".pre-commit-config.yaml"):
+        (installed / name).touch()
+    assert machine.bootstraps(installed, new_python)[0] == 0
+
+
+@pytest.mark.parametrize("name", ["python", "python3"])
+def test_last_line_does_not_name_the_python_of_uvx(
+    clone, machine, old_python, new_python, tmp_path, name
+):
+    machine.has("uv", UV)
+    machine.has(name, new_python)
+    runner = python_without_pip(old_python, tmp_path / "uvx")
+    path = f"{runner.parent}:{machine.bin}"
+    status, lines = machine.bootstraps(clone, runner, PATH=path)
+    assert status == 0, lines
+    assert lines[-1] == f"Ready. Start the site: {name} scripts/dev.py"
+
+
+def test_failed_migration_is_reported(clone, machine, new_python):
     machine.has("uv", UV)
     (clone / "manage.py").write_text("raise SystemExit('no such table')")
     status, lines = machine.bootstraps(clone, new_python)
@@ -548,9 +708,9 @@ def test_a_migration_that_fails_is_shown(clone, machine, new_python):
     ]
 
 
-def test_it_looks_for_the_python_that_pyproject_asks_for(bake):
+def test_minimum_python_is_the_one_of_pyproject(bake):
     project = tomllib.loads((bake() / "pyproject.toml").read_text("utf-8"))["project"]
-    oldest = ".".join(map(str, bootstrap.OLDEST_PYTHON))
+    oldest = ".".join(map(str, bootstrap.MINIMUM_PYTHON))
     assert project["requires-python"] == f">={oldest}"
     assert oldest in bootstrap.NO_PYTHON
 
@@ -560,7 +720,7 @@ def test_it_looks_for_the_python_that_pyproject_asks_for(bake):
 
 @pytest.fixture
 def generate(tmp_path, closed_port):
-    """Return a function that generates a project where no registry answers."""
+    """Return a function that generates a project without a package index."""
     folder = tmp_path / "Mes Projets é"
     folder.mkdir()
     index = f"http://127.0.0.1:{closed_port}/simple"
@@ -598,22 +758,31 @@ def git(project, *command):
 
 
 def output_of(process):
-    """Return the lines of a process that has to end well."""
+    """Return the lines that a process prints; its exit status must be 0."""
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
     return output.splitlines()
 
 
-def test_a_generated_project_is_ready_and_committed(project):
+def test_generated_project_is_set_up_and_committed(project):
     assert git(project, "log", "--format=%s", "main") == "First commit"
     assert git(project, "status", "--porcelain") == ""
     assert "uv.lock" in git(project, "ls-files")
 
 
-def test_without_a_registry_the_last_line_finishes_the_project(
+def test_environment_has_a_pip_that_uv_sync_keeps(project):
+    pip = python_of(project).with_name("pip")
+    done = subprocess.run(
+        [pip, "--version"], capture_output=True, text=True, check=True
+    )
+    assert str(project / ".venv") in done.stdout
+    subprocess.run([UV, "sync", "--check", "--quiet"], cwd=project, check=True)
+
+
+def test_last_line_completes_the_project_after_a_missing_network(
     generate, new_python, tmp_path
 ):
-    lines = output_of(generate(PYENV_ROOT=str(Path.home() / ".pyenv")))
+    lines = output_of(generate())
     assert bootstrap.NO_NETWORK in lines
     assert git(generate.project, "log", "--format=%s", "main") == "First commit"
 
@@ -624,21 +793,53 @@ def test_without_a_registry_the_last_line_finishes_the_project(
     assert (generate.project / "db.sqlite3").exists()
 
 
-def test_without_an_identity_no_commit_is_made(generate):
+def test_no_commit_is_made_without_a_git_identity(generate):
     lines = output_of(generate(GIT_CONFIG_GLOBAL=os.devnull))
     assert any("git does not know who you are" in line for line in lines)
     assert git(generate.project, "branch", "--all") == ""
 
 
-def test_without_git_no_repository_is_made(generate, tmp_path):
+def test_no_repository_is_made_without_git(generate, tmp_path):
     lines = output_of(generate(PATH=str(tmp_path)))
-    assert "No git repository is made, for there is no git here." in lines
+    assert "No git repository is made because git is not installed." in lines
     assert not (generate.project / ".git").exists()
 
 
-def test_the_users_git_hooks_and_signing_do_not_stop_the_first_commit(
-    generate, tmp_path
-):
+def test_no_repository_is_made_inside_another_one(generate):
+    git(generate.project.parent, "init", "--quiet")
+    lines = output_of(generate())
+    assert any(
+        line.startswith("No git repository is made because the") for line in lines
+    )
+    assert not (generate.project / ".git").exists()
+
+
+def test_variables_of_another_repository_are_ignored(generate, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    git(other, "init", "--quiet")
+    objects = sorted((other / ".git" / "objects").rglob("*"))
+    folder = str(other / ".git")
+    output_of(
+        generate(
+            GIT_DIR=folder,
+            GIT_WORK_TREE=str(other),
+            GIT_INDEX_FILE=f"{folder}/index",
+            GIT_OBJECT_DIRECTORY=f"{folder}/objects",
+        )
+    )
+    assert git(generate.project, "log", "--format=%s", "main") == "First commit"
+    assert sorted((other / ".git" / "objects").rglob("*")) == objects
+
+
+def test_project_is_kept_when_nobody_reads_the_output(generate):
+    process = generate()
+    process.stdout.close()
+    assert process.wait(timeout=60) == 0
+    assert (generate.project / "manage.py").exists()
+
+
+def test_users_git_hooks_and_signing_do_not_stop_the_first_commit(generate, tmp_path):
     hook = tmp_path / "template" / "hooks" / "commit-msg"
     hook.parent.mkdir(parents=True)
     hook.write_text("#!/bin/sh\nexit 1\n")
@@ -654,12 +855,13 @@ def test_the_users_git_hooks_and_signing_do_not_stop_the_first_commit(
     assert git(generate.project, "log", "--format=%s", "main") == "First commit"
 
 
-def test_interrupted_the_hook_leaves_the_project_and_says_how_to_go_on(
+def test_interrupted_hook_keeps_the_project_and_names_the_next_command(
     generate, machine, new_python
 ):
-    machine.has("uv", SLOW_UV.format(uv=UV))
+    machine.has("python3.12", new_python)
+    machine.has("uv", SLOW_UV.format(uv=UV, sync=""))
     path = f"{machine.bin}{os.pathsep}{os.environ['PATH']}"
-    process = generate(PATH=path, PYENV_ROOT=str(Path.home() / ".pyenv"))
+    process = generate(PATH=path)
     wait_until((generate.project / "interrupt_me").exists, "The hook called no uv.")
     os.killpg(process.pid, signal.SIGINT)
     output, _ = process.communicate(timeout=10)
@@ -669,7 +871,7 @@ def test_interrupted_the_hook_leaves_the_project_and_says_how_to_go_on(
     assert (generate.project / "manage.py").exists()
 
 
-def test_cruft_gets_the_files_alone(generate, tmp_path):
+def test_cruft_gets_only_the_files(generate, tmp_path):
     template = tmp_path / "template"
     ignored = shutil.ignore_patterns(
         ".git", ".venv", ".*_cache", "__pycache__", "node_modules"

@@ -1,4 +1,4 @@
-"""What strangers find out about accounts, and how often they may guess a password."""
+"""Account pages do not reveal which e-mail addresses are known, and are rate limited."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -8,25 +8,29 @@ import requests
 from support.project import copy_project
 from support.site import in_production
 
-# The certificate of sites.tls_proxy is nobody's.
+# No authority that this machine trusts signed the certificate of the test's proxy.
 pytestmark = pytest.mark.filterwarnings(
     "ignore::urllib3.exceptions.InsecureRequestWarning"
 )
 
 KNOWN = "mary@example.com"
 PASSWORD = "correct horse battery"
-GUESS = "wrong horse battery"
+WRONG_PASSWORD = "wrong horse battery"
 FORMS = {
-    "/accounts/login/": {"login": "{email}", "password": GUESS},
-    "/accounts/signup/": {"email": "{email}", "password1": GUESS, "password2": GUESS},
+    "/accounts/login/": {"login": "{email}", "password": WRONG_PASSWORD},
+    "/accounts/signup/": {
+        "email": "{email}",
+        "password1": WRONG_PASSWORD,
+        "password2": WRONG_PASSWORD,
+    },
     "/accounts/password/reset/": {"email": "{email}"},
 }
-ATTEMPTS = 4  # of each kind; the limit for one address is five in a few minutes
+ATTEMPTS = 4  # of each kind; ACCOUNT_RATE_LIMITS allows five for one address
 
-# What differs between any two answers: tokens, nonces, cookies, and when it was.
-CHANCE = re.compile(
+# What differs between any two responses: tokens, nonces, cookies and dates.
+RANDOM = re.compile(
     r"\b\w{64}\b|(?<=nonce-)[^']+|(?<=expires=)[^;]+"
-    r"|(?<=messages=)[^;]+|(?<=__Host-csrftoken=)[^;]+|(?<=__Host-sessionid=)[^;]+"
+    r"|(?<=messages=)[^;]+|(?<=csrftoken=)[^;]+|(?<=__Host-sessionid=)[^;]+"
 )
 
 
@@ -37,56 +41,57 @@ def site(production_site):
 
 
 def send_form(site, path, email):
-    """Fill in a form as somebody new; return the responses, redirects followed."""
-    with requests.Session() as stranger:
-        stranger.verify = stranger.trust_env = False
+    """Submit a form in a new session; return all responses, redirects included."""
+    with requests.Session() as session:
+        session.verify = session.trust_env = False
         url = site.origin + path
-        stranger.get(url)
+        session.get(url)
         fields = {name: text.format(email=email) for name, text in FORMS[path].items()}
-        fields["csrfmiddlewaretoken"] = stranger.cookies["__Host-csrftoken"]
-        response = stranger.post(url, fields, headers={"Referer": url})
+        fields["csrfmiddlewaretoken"] = session.cookies["csrftoken"]
+        response = session.post(url, fields, headers={"Referer": url})
         return [*response.history, response]
 
 
 def comparable(response, email):
-    """Return the status, headers and body, less what chance has put there."""
+    """Return the status, headers and body without random values and the address."""
     headers = {
-        name: CHANCE.sub("", value).replace(email, "")
+        name: RANDOM.sub("", value).replace(email, "")
         for name, value in response.headers.items()
         if name not in {"date", "expires", "x-request-id"}
     }
     return (
         response.status_code,
         headers,
-        CHANCE.sub("", response.text).replace(email, ""),
+        RANDOM.sub("", response.text).replace(email, ""),
     )
 
 
 @pytest.mark.parametrize("path", FORMS)
-def test_an_answer_does_not_tell_whether_an_address_is_known(site, path):
-    answers = {"known": [], "unknown": []}
+def test_response_is_the_same_for_known_and_unknown_addresses(site, path):
+    responses_to = {"known": [], "unknown": []}
     for number in range(ATTEMPTS):
         for kind, email in ("known", KNOWN), ("unknown", f"bob{number}@example.com"):
-            answers[kind].append((email, send_form(site, path, email)))
+            responses_to[kind].append((email, send_form(site, path, email)))
 
-    (email, known), (stranger, unknown) = answers["known"][0], answers["unknown"][0]
-    assert [comparable(response, email) for response in known] == [
-        comparable(response, stranger) for response in unknown
-    ]
+    known, unknown = (
+        [comparable(response, email) for response in responses]
+        for email, responses in (responses_to["known"][0], responses_to["unknown"][0])
+    )
+    assert known == unknown
     fastest = {
         kind: min(responses[0].elapsed.total_seconds() for _, responses in pairs)
-        for kind, pairs in answers.items()
+        for kind, pairs in responses_to.items()
     }
-    # To hash a password takes several times as long as all the rest.
+    # Hashing a password takes several times as long as everything else.
     assert max(fastest.values()) < 3 * min(fastest.values()), fastest
 
 
-def test_guessing_is_stopped_over_two_processes_as_over_one(project, tmp_path):
+def test_login_is_rate_limited_across_two_processes(project, tmp_path):
     folder = copy_project(project, tmp_path)
-    with in_production(folder, processes=2) as site, ThreadPoolExecutor(4) as guessers:
-        answers = guessers.map(
+    with in_production(folder, processes=2) as site, ThreadPoolExecutor(4) as threads:
+        pages = threads.map(
             lambda _: send_form(site, "/accounts/login/", KNOWN)[-1].text, range(10)
         )
-        judged = [text for text in answers if "Too many failed" not in text]
+        accepted = [page for page in pages if "Too many failed" not in page]
 
-    assert len(judged) == 5, "ACCOUNT_RATE_LIMITS allows five in five minutes."
+    assert len(accepted) == 5, "ACCOUNT_RATE_LIMITS allows five in five minutes."

@@ -133,4 +133,5 @@ class Redis:
 
     def new_url(self):
         """Return the CACHE_URL of a database that is empty."""
-        return f"redis://:{self.password}@127.0.0.1:{self.port}/{next(self.numbers)}"
+        user = f":{self.password}@" if self.password else ""
+        return f"redis://{user}127.0.0.1:{self.port}/{next(self.numbers)}"

@@ -4,6 +4,7 @@ import logging
 import re
 import secrets
 import time
+from functools import cache
 
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
@@ -23,6 +24,11 @@ class RequestLogMiddleware(MiddlewareMixin):
         request.started_at = time.perf_counter()
         # Not reset by the response: Django and uvicorn may log more after it.
         request_id.set(request.id)
+        if (
+            request.headers.get("X-Forwarded-Proto") == "https"
+            and not request.is_secure()
+        ):
+            warn_of_untrusted_proxy(request.META.get("REMOTE_ADDR", ""))
 
     def process_response(
         self, request: HttpRequest, response: HttpResponseBase
@@ -52,6 +58,15 @@ class ExtraHeadersMiddleware(MiddlewareMixin):
         for name, value in settings.EXTRA_HEADERS.items():
             response.headers.setdefault(name, value)
         return response
+
+
+@cache  # Once in each process.
+def warn_of_untrusted_proxy(address: str) -> None:
+    logger.warning(
+        "The proxy %s is not trusted: its X-Forwarded-* headers are ignored, and HTTPS "
+        "requests are redirected to themselves. Add it to FORWARDED_ALLOW_IPS.",
+        address,
+    )
 
 
 def get_request_id(request: HttpRequest) -> str:

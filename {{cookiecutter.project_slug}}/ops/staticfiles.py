@@ -1,15 +1,47 @@
+import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
+from re import Match
+from typing import Any
 
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
+logger = logging.getLogger(__name__)
+
 
 class StaticFilesStorage(CompressedManifestStaticFilesStorage):
-    """
-    WhiteNoise's storage, for a collectstatic that copies every file.
-
-    Django skips a file that is older than its copy. A file of a package is older after
-    the package was downgraded, and the copy would stay.
-    """
+    """WhiteNoise's storage, for releases that contain files of third-party packages."""
 
     def get_modified_time(self, name: str) -> datetime:
+        """
+        Return the earliest time, so that collectstatic copies every file.
+
+        It skips a file that is older than its copy. The files of a package are older
+        after the package was downgraded.
+        """
         return datetime.min.replace(tzinfo=UTC)
+
+    def url_converter(self, name: str, *args: Any) -> Callable[[Match[str]], str]:
+        """
+        Return a function that adds the hash to a reference in the file `name`.
+
+        Django raises ValueError if the reference is to a missing file, and collectstatic
+        fails. Packages contain such references, for example to source maps; they are
+        logged and kept as they are.
+        """
+        convert = super().url_converter(name, *args)
+
+        def convert_or_keep(match: Match[str]) -> str:
+            try:
+                return convert(match)
+            except ValueError:
+                warn(name, match["matched"])
+                return match["matched"]
+
+        return convert_or_keep
+
+
+@cache  # collectstatic processes a file several times.
+def warn(name: str, reference: str) -> None:
+    logger.warning("%s refers to a file that does not exist: %s", name, reference)

@@ -4,8 +4,8 @@ Make a fresh clone runnable: packages in .venv, a .env, a migrated database.
     python scripts/bootstrap.py
 
 Run it as often as you like. It repairs what is missing and keeps what is yours.
-It runs before anything is installed, so it has to do with the standard library, and
-with any Python from 3.9 on: the project's own Python, 3.12 or newer, it looks for.
+It runs before anything is installed, so it uses only the standard library and works
+with Python 3.10 or newer. It finds or downloads the Python that the project needs.
 """
 
 import contextlib
@@ -25,58 +25,71 @@ WINDOWS = os.name == "nt"
 VENV = ROOT / ".venv"
 VENV_BIN = VENV / ("Scripts" if WINDOWS else "bin")
 VENV_PYTHON = VENV_BIN / ("python.exe" if WINDOWS else "python")
+# This file exists while packages are being installed.
+UNFINISHED = VENV / "unfinished-installation"
 PATH = os.environ.get("PATH", os.defpath).split(os.pathsep)
 
-OLDEST_PYTHON = (3, 12)
-# Tried by name in this order; the first is downloaded when there is no Python.
-PYTHONS = ("3.13", "3.14", "3.12")
-# The first to install dependency groups by default is 0.4.27.
-OLDEST_UV = (0, 5)
+MINIMUM_PYTHON = (3, 12)
+# Searched by name in this order. Without any of them, the first is downloaded.
+PYTHON_VERSIONS = ("3.13", "3.14", "3.12")
+# The first release that installs dependency groups by default is 0.4.27.
+MINIMUM_UV = (0, 5)
 
-INTERRUPTED = 130
+INTERRUPTED = 130  # the exit status of programs that Ctrl-C stopped
 
-# Where another project's shell or a container image points uv, pip and Django to
-# places that are not this project's.
-LEAKS = re.compile(
+# A shell or a container image that was set up for another project points git, uv, pip
+# and Django to the files of that project.
+IGNORED_VARIABLES = re.compile(
     "DJANGO_SETTINGS_MODULE|PIP_(PREFIX|TARGET|USER)|PYTHONHOME|VIRTUAL_ENV|"
-    "UV_(FROZEN|LOCKED|NO_DEV|NO_SYNC|PROJECT.*|PYTHON|SYSTEM_PYTHON|WORKING_DIR.*)"
+    "GIT_((ALTERNATE_)?OBJECT_DIRECTOR(Y|IES)|COMMON_DIR|DIR|INDEX_FILE|NAMESPACE|"
+    "PREFIX|WORK_TREE)|UV_(FROZEN|LOCKED|NO_(DEFAULT_GROUPS|DEV|GROUP|SYNC)|PROJECT.*|"
+    "PYTHON|SYSTEM_PYTHON|WORKING_DIR.*)"
 )
-ENVIRONMENT = {k: v for k, v in os.environ.items() if not LEAKS.fullmatch(k)}
-# uv's own three would make one wait for a network that is not there.
+ENVIRONMENT = {
+    k: v for k, v in os.environ.items() if not IGNORED_VARIABLES.fullmatch(k)
+}
+# With the default of three retries, uv takes long to notice a missing network.
 ENVIRONMENT.setdefault("UV_HTTP_RETRIES", "1")
 
 NO_NETWORK = (
-    "The packages cannot be fetched because their index does not answer: check the "
-    "network, and the proxy if there is one."
+    "The packages cannot be downloaded because the package index does not answer: "
+    "check the network, and the proxy if there is one."
 )
 NO_TRUST = (
-    "The packages cannot be fetched because uv does not know who signed their index's "
-    "certificate, as behind a company's proxy: set UV_SYSTEM_CERTS=true for it to ask "
-    "this system, and run this again."
+    "The packages cannot be downloaded because uv does not trust the certificate of "
+    "the package index, as behind a company's proxy: set UV_SYSTEM_CERTS=true to use "
+    "this system's certificates, and run this again."
 )
-# What uv and pip say, and what it means; the first that is found counts.
-SIGNS = {
+# Patterns in the output of uv and pip, and what they mean. The first match counts.
+KNOWN_ERRORS = {
     "invalid peer certificate": NO_TRUST,
     "error sending request|timed out|NewConnectionError|ConnectTimeout|ProxyError": (
         NO_NETWORK
     ),
 }
-NO_PYTHON = "This project needs Python 3.12 or newer, and none was found: install " + (
-    "it with `winget install Python.Python.3.13`."
+NO_PYTHON = (
+    "This project needs Python 3.12 or newer. None was found, and uv could not "
+    "download one for the reason above: install it "
+) + (
+    "with `winget install Python.Python.3.13`."
     if WINDOWS
-    else "it with `brew install python@3.13`."
+    else "with `brew install python@3.13`."
     if sys.platform == "darwin"
-    else "your system's package for it (python3.13 or python3.12), or uv, which "
-    "fetches one: https://docs.astral.sh/uv/getting-started/installation/"
+    else "from your system's packages (python3.13 or python3.12)."
 )
 NO_PIP = (
     "There is neither uv nor a pip to install it with: install uv as "
     "https://docs.astral.sh/uv/getting-started/installation/ says."
 )
+IN_WORKSPACE = (
+    "The project is part of the uv workspace in {}, so uv would install its packages "
+    'there. Add exclude = ["{}"] under [tool.uv.workspace] in the pyproject.toml of '
+    "the workspace, or move the project to another folder."
+)
 
 
-class Problem(Exception):
-    """What stops us, as a sentence for the user, and the output that led to it."""
+class SetupError(Exception):
+    """An error as a sentence for the user, with the output of the failed command."""
 
     def __init__(self, sentence, output=""):
         super().__init__(sentence)
@@ -84,16 +97,16 @@ class Problem(Exception):
 
 
 def main():
-    """Set the project up; return the exit status, having said what went wrong."""
+    """Set the project up, print errors, and return the exit status."""
     try:
         set_up()
     except KeyboardInterrupt:
         print("Interrupted. What is done is kept.", flush=True)
         return INTERRUPTED
-    except Problem as problem:
-        for line in problem.output.splitlines()[-8:]:
+    except SetupError as error:
+        for line in error.output.splitlines()[-8:]:
             print(f"  | {line}")
-        print(problem, flush=True)
+        print(error, flush=True)
         return 1
     except OSError as error:
         print(f"This system does not allow it: {error}.", flush=True)
@@ -102,35 +115,39 @@ def main():
 
 
 def set_up():
-    if os.path.lexists(VENV) and not is_whole_venv():
+    if os.path.lexists(VENV) and not is_usable_venv():
         with step("Removing a broken .venv"):
             VENV.unlink() if VENV.is_symlink() else shutil.rmtree(VENV)
-    with step("Looking for Python and uv"):
-        uv = find_uv()
-        python = VENV_PYTHON if VENV.exists() else find_python(uv)
-        if not python and not uv:
-            raise Problem(NO_PYTHON)
-    if not python:
-        with step(f"Downloading Python {PYTHONS[0]}"):
-            python = download_python(uv)
-    if not uv:
-        with step("Installing uv in .venv"):
-            uv = install_uv(python)
-    with step("Installing the packages in .venv"):
-        install_packages(uv, python)
+    with tempfile.TemporaryDirectory() as folder:
+        with step("Looking for Python and uv"):
+            uv = find_uv()
+            python = VENV_PYTHON if VENV.exists() else find_python(uv)
+        if not uv:
+            with step("Downloading uv"):
+                uv = download_uv(folder)
+        elif WINDOWS and VENV_BIN in Path(uv).parents:
+            # uv may replace itself in .venv, and Windows locks running programs.
+            uv = shutil.copy2(uv, folder)
+        check_workspace(uv)
+        if not python:
+            with step(f"Downloading Python {PYTHON_VERSIONS[0]}"):
+                # Otherwise, uv searches PATH and gives up at a shim that fails.
+                make_venv(uv, PYTHON_VERSIONS[0], "--managed-python", error=NO_PYTHON)
+        with step("Installing the packages in .venv"):
+            if not VENV.exists():
+                make_venv(uv, python, error="uv could not make .venv.")
+            install_packages(uv)
     if not os.path.lexists(ROOT / ".env"):
         with step("Writing .env with a new SECRET_KEY"):
             write_env()
-    with step("Migrating the database"):
-        run(
-            *(VENV_PYTHON, "manage.py", "migrate", "--no-input"),
-            otherwise="The database could not be migrated, for the reason above.",
-        )
+    migrate()
+    install_git_hooks()
 
 
 @contextlib.contextmanager
-def step(what):
-    print(f"{what:<40}", end="", flush=True)
+def step(title):
+    """Print the title of a step, and its duration when it ends."""
+    print(f"{title:<40}", end="", flush=True)
     start = time.perf_counter()
     try:
         yield
@@ -140,9 +157,17 @@ def step(what):
     print(f"{time.perf_counter() - start:6.1f} s", flush=True)
 
 
-def is_whole_venv():
-    """Tell whether .venv was made to the end, with a Python that is new enough."""
-    return (VENV / "pyvenv.cfg").exists() and real_python(VENV_PYTHON)
+def is_usable_venv():
+    """Tell whether .venv is complete, in its place, and has a new enough Python."""
+    if not (VENV / "pyvenv.cfg").exists() or not base_python(VENV_PYTHON):
+        return False
+    # The scripts of a virtual environment contain the path where it was made.
+    with contextlib.suppress(OSError, ValueError):
+        script = (VENV_BIN / "activate").read_text(encoding="utf-8")
+        path = re.search("^VIRTUAL_ENV=(.+)", script, re.MULTILINE)
+        made_in = Path(shlex.split(path[1])[0]) if path else VENV
+        return made_in.exists() and made_in.samefile(VENV)
+    return True
 
 
 def find_uv():
@@ -150,99 +175,95 @@ def find_uv():
     here = Path(sys.executable).parent
     for uv in (
         *filter(None, [os.environ.get("UV")]),
-        *every("uv", [*PATH, here, here / "Scripts", VENV_BIN]),
+        *find_programs("uv", [*PATH, here, here / "Scripts", VENV_BIN]),
     ):
-        version = re.match(r"uv (\d+)\.(\d+)", answer(uv, "--version"))
-        if version and tuple(map(int, version.groups())) >= OLDEST_UV:
+        version = re.match(r"uv (\d+)\.(\d+)", output_of(uv, "--version"))
+        if version and tuple(map(int, version.groups())) >= MINIMUM_UV:
             return uv
     return None
 
 
 def find_python(uv):
-    """Return the path of a Python that is new enough, or None."""
-    if sys.version_info >= OLDEST_PYTHON:
+    """Return the path of a Python that is new enough, or an empty value."""
+    if sys.version_info >= MINIMUM_PYTHON:
         return getattr(sys, "_base_executable", None) or sys.executable
-    # pyenv's Pythons come before its shims, which are slow and may fail.
+    # Look at pyenv's Pythons before its shims, which are slow and may fail.
     pyenvs = [Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()]
     pyenvs += [Path(folder).parent for folder in PATH if Path(folder).name == "shims"]
-    names = [*(f"python{version}" for version in PYTHONS), "python3", "python"]
+    names = [*(f"python{version}" for version in PYTHON_VERSIONS), "python3", "python"]
     for command in (
         *(
             [path]
-            for version in PYTHONS
+            for version in PYTHON_VERSIONS
             for pyenv in pyenvs
             for path in pyenv.glob(f"versions/{version}.*/bin/python")
         ),
-        *([path] for name in names for path in every(name, PATH)),
+        *([path] for name in names for path in find_programs(name, PATH)),
         ["py", "-3"],
     ):
-        if python := real_python(*command):
+        if python := base_python(*command):
             return python
-    # Last, for it gives up at the first shim that fails.
-    return uv and answer(uv, "python", "find", "--system", "--no-project", ">=3.12")
+    # uv comes last because it gives up at the first shim that fails.
+    return uv and output_of(uv, "python", "find", "--system", "--no-project", ">=3.12")
 
 
-def every(name, folders):
-    """Yield the programs of this name in the folders."""
+def find_programs(name, folders):
+    """Yield the path of the program in each folder that has it."""
     for folder in folders:
         if program := shutil.which(name, path=str(folder)):
             yield program
 
 
-def real_python(*command):
-    """Return the path of the Python that the command starts, if it is new enough."""
+def base_python(*command):
+    """Return the path of the Python that a command starts, if it is new enough."""
     code = (
-        f"import sys; sys.version_info < {OLDEST_PYTHON} and sys.exit(1);"
+        f"import sys; sys.version_info < {MINIMUM_PYTHON} and sys.exit(1);"
         "print(getattr(sys, '_base_executable', None) or sys.executable)"
     )
-    return answer(*command, "-I", "-S", "-X", "utf8", "-c", code)
+    return output_of(*command, "-I", "-S", "-X", "utf8", "-c", code)
 
 
-def download_python(uv):
-    """Let uv make .venv with a Python of its own; return the path of it there."""
-    # Managed, or else uv asks all of PATH and gives up at the first shim that fails.
-    answer(uv, "venv", "--no-project", "--managed-python", "--python", PYTHONS[0], VENV)
-    if not VENV_PYTHON.exists():
-        raise Problem(NO_PYTHON)
-    return VENV_PYTHON
-
-
-def install_uv(python):
-    """Install uv in a new .venv with whichever pip there is; return its path."""
-    if not VENV.exists():
-        # Debian's Python cannot make one with pip.
-        run(
-            *(python, "-m", "venv", "--without-pip", VENV),
-            otherwise=f"{python} cannot make .venv, for the reason above.",
-        )
-    pip = (sys.executable, "-m", "pip", "--python", VENV_PYTHON)
-    # Older ones than 23.1 answer --version, but cannot read a new Python's packages.
-    if not answer(*pip, "inspect"):
-        pip = (VENV_PYTHON, "-m", "pip")
-        run(VENV_PYTHON, "-m", "ensurepip", otherwise=NO_PIP)
+def download_uv(folder):
+    """Install uv in a folder with whichever pip there is; return the path of uv."""
+    python = sys.executable
+    if not output_of(python, "-m", "pip", "--version"):
+        run(python, "-m", "venv", Path(folder, "pip"), error=NO_PIP)
+        python = Path(folder, "pip", VENV_BIN.name, "python")
     run(
-        *(*pip, "install", "--quiet", "--no-input", "--disable-pip-version-check"),
-        *("--retries", "1", "--timeout", "15", "uv"),
-        otherwise="pip could not install uv, for the reason above.",
+        *(python, "-m", "pip", "install", "--quiet", "--no-input", "--target", folder),
+        *("--disable-pip-version-check", "--retries", "1", "--timeout", "15", "uv"),
+        error="pip could not install uv, for the reason above.",
     )
-    return find_uv() or VENV_BIN / "uv"
+    return next(find_programs("uv", [Path(folder, "bin"), Path(folder, "Scripts")]))
 
 
-def install_packages(uv, python):
-    """Install what uv.lock says, making it if there is none."""
-    with tempfile.TemporaryDirectory() as folder:
-        if WINDOWS and VENV_BIN in Path(uv).parents:
-            # It may have to replace itself, and Windows locks running programs.
-            uv = shutil.copy2(uv, folder)
-        run(
-            # What you installed in .venv yourself stays.
-            *(uv, "sync", "--inexact", "--python", python),
-            otherwise="uv could not install the packages, for the reason above.",
-        )
+def check_workspace(uv):
+    """Raise an error if uv would use the environment of a workspace in a parent folder."""
+    workspace = output_of(uv, "workspace", "dir")
+    if workspace and not ROOT.samefile(workspace):
+        name = ROOT.relative_to(Path(workspace).resolve()).as_posix()
+        raise SetupError(IN_WORKSPACE.format(workspace, name))
+
+
+def make_venv(uv, *python, error):
+    run(uv, "venv", VENV, "--python", *python, error=error)
+
+
+def install_packages(uv):
+    """Install in .venv what uv.lock says; uv makes a missing uv.lock."""
+    # uv takes a package for installed as soon as its metadata is there.
+    repair = ["--reinstall"] if UNFINISHED.exists() else []
+    UNFINISHED.touch()
+    run(
+        # --inexact keeps packages that you installed in .venv yourself.
+        *(uv, "sync", "--inexact", *repair, "--python", VENV_PYTHON),
+        error="uv could not install the packages, for the reason above.",
+    )
+    UNFINISHED.unlink(missing_ok=True)
 
 
 def write_env():
-    """Write .env as .env.example has it, for the owner's eyes, with a key."""
+    """Copy .env.example to .env with a new key, readable by its owner only."""
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
     key = f"SECRET_KEY={secrets.token_urlsafe(50)}"
     text = re.sub("^SECRET_KEY=.*$", key, text, flags=re.MULTILINE)
@@ -251,17 +272,41 @@ def write_env():
     try:
         env.write_text(text, encoding="utf-8")
     except BaseException:
-        # Half of it would be taken for yours the next time.
+        # The next run would keep an incomplete file.
         env.unlink()
         raise
 
 
-def run(*command, otherwise, stderr=subprocess.STDOUT):
-    """Return what a command prints; raise that with a sentence if it fails."""
+def migrate():
+    """Migrate the database that .env names, whatever the shell exports.
+
+    The shell may have a DATABASE_URL of another project.
+    """
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    names = re.findall("^(?:# )?([A-Z][A-Z0-9_]*)=", example, re.MULTILINE)
+    exported = [name for name in dict.fromkeys(names) if name in ENVIRONMENT]
+    if exported:
+        print(f"Using .env alone to migrate, not this shell's {', '.join(exported)}.")
+    with step("Migrating the database"):
+        run(
+            *(VENV_PYTHON, "manage.py", "migrate", "--no-input"),
+            error="The database could not be migrated, for the reason above.",
+            env={k: v for k, v in ENVIRONMENT.items() if k not in exported},
+        )
+
+
+def install_git_hooks():
+    """Install the hooks of .pre-commit-config.yaml, if git and pre-commit are there."""
+    if (ROOT / ".git").exists() and (ROOT / ".pre-commit-config.yaml").exists():
+        output_of(VENV_BIN / "pre-commit", "install")
+
+
+def run(*command, error, env=ENVIRONMENT, stderr=subprocess.STDOUT):
+    """Return what a command prints. If it fails, raise SetupError with the sentence."""
     done = subprocess.run(
         [str(part) for part in command],
         cwd=ROOT,
-        env=ENVIRONMENT,
+        env=env,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=stderr,
@@ -269,25 +314,29 @@ def run(*command, otherwise, stderr=subprocess.STDOUT):
         errors="replace",
     )
     if done.returncode:
-        known = (why for sign, why in SIGNS.items() if re.search(sign, done.stdout))
-        raise Problem(next(known, otherwise), done.stdout)
+        known = (s for p, s in KNOWN_ERRORS.items() if re.search(p, done.stdout))
+        raise SetupError(next(known, error), done.stdout)
     return done.stdout.strip()
 
 
-def answer(*command):
-    """Return what a command prints, or nothing if it fails or does not exist."""
-    with contextlib.suppress(Problem, OSError):
-        return run(*command, otherwise="", stderr=subprocess.DEVNULL)
+def output_of(*command):
+    """Return what a command prints, or "" if it fails or does not exist."""
+    with contextlib.suppress(SetupError, OSError):
+        return run(*command, error="", stderr=subprocess.DEVNULL)
     return ""
 
 
 def python_command():
-    """Return what starts a Python on this machine, as one types it."""
-    code = "import sys; print(sys.version_info >= (3, 9))"
+    """Return the command that starts Python 3.10 or newer in the user's shell."""
+    # uvx puts its own environment on PATH, which the user's shell does not have.
+    own = Path(sys.executable).parent if sys.prefix != sys.base_prefix else None
+    path = os.pathsep.join(folder for folder in PATH if Path(folder) != own)
+    code = "import sys; print(sys.version_info >= (3, 10))"
     for name in ("python", "py") if WINDOWS else ("python", "python3"):
-        if shutil.which(name) and answer(name, "-c", code) == "True":
+        program = shutil.which(name, path=path)
+        if program and output_of(program, "-c", code) == "True":
             return name
-    return quoted(VENV_PYTHON)
+    return quoted(VENV_PYTHON if VENV_PYTHON.exists() else sys.executable)
 
 
 def quoted(path):
@@ -297,11 +346,16 @@ def quoted(path):
     return f'"{path}"' if " " in str(path) else str(path)
 
 
+def path_from(folder, path):
+    """Return a path relative to the folder if it is inside, else as it is."""
+    return path.relative_to(folder) if folder in path.parents else path
+
+
 if __name__ == "__main__":
-    # A console or a pipe may not know every letter of a path.
+    # A console or a pipe may not support every character of a path.
     sys.stdout.reconfigure(errors="replace")
     status = main()
-    script = Path(__file__).with_name("bootstrap.py" if status else "dev.py")
+    script = ROOT / "scripts" / ("bootstrap.py" if status else "dev.py")
     print("Run it again:" if status else "Ready. Start the site:", end=" ")
-    print(python_command(), quoted(os.path.relpath(script)))
+    print(python_command(), quoted(path_from(Path.cwd().resolve(), script)))
     sys.exit(status)

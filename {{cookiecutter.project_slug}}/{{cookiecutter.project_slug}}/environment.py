@@ -4,9 +4,10 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 import environ
 
@@ -30,6 +31,7 @@ class Env(environ.Env):
         Raises SystemExit, with a message, if the file cannot be read.
         """
         super().__init__()
+        self.names: list[str] = []
         self.errors: dict[str, str] = {}
         try:
             if file.exists():
@@ -50,6 +52,7 @@ class Env(environ.Env):
         parse_default: bool = False,
     ) -> Any:
         """Return the value of a variable; record an error and return None instead."""
+        self.names.append(var)
         value = self.ENVIRON.get(var)
         if default is not self.NOTSET and (value is None or not (value or default)):
             return default
@@ -86,19 +89,22 @@ class Env(environ.Env):
             return
         pattern = re.compile(r"^(?:# )?(?:Production: )?(\w+)=(.+)$", re.MULTILINE)
         example = dict(pattern.findall(examples.read_text("utf-8")))
-        errors = [
-            f"{name}{self.source(name)} {error} (example: {name}={example.get(name)})"
-            for name, error in self.errors.items()
-        ]
+        errors = []
+        for name, error in self.errors.items():
+            source = f" from {self.source(name)}" if name in self.ENVIRON else ""
+            errors.append(
+                f"{name}{source} {error} (example: {name}={example.get(name)})"
+            )
         sys.exit(
             f"The configuration is not valid: {'; '.join(errors)}. Set the variables in "
             f"the environment or in .env; {examples.name} explains them."
         )
 
     def source(self, name: str) -> str:
+        """Return where the value of a variable was found."""
         if name in os.environ:
-            return " from the environment"
-        return " from .env" if name in self.ENVIRON else ""
+            return "the environment"
+        return ".env" if name in self.ENVIRON else "default"
 
 
 # Casts for Env, which raise ValueError with what is wrong.
@@ -110,6 +116,19 @@ def hosts(value: str) -> list[str]:
     if any("/" in name for name in names):
         raise ValueError("contains a URL in place of a host name")
     return names
+
+
+def networks(value: str) -> list[str]:
+    """Return the IP addresses and networks in a list; * alone stands for all."""
+    items = Env.parse_value(value, list)
+    for item in items:
+        try:
+            ip_network(item if item != "*" else "0.0.0.0/0")
+        except ValueError as error:
+            raise ValueError(
+                f"contains {item!r}, which is not an IP address or network"
+            ) from error
+    return items
 
 
 def url(*schemes: str) -> Callable[[str], SplitResult]:
@@ -131,6 +150,15 @@ def url(*schemes: str) -> Callable[[str], SplitResult]:
         return parts
 
     return cast
+
+
+def query_options(url: SplitResult) -> dict[str, Any]:
+    """Return the options in the query of a URL, with booleans and numbers converted."""
+    booleans = {"true": True, "false": False}
+    return {
+        name: int(value) if value.isdecimal() else booleans.get(value.lower(), value)
+        for name, value in parse_qsl(url.query)
+    }
 
 
 def database(value: str) -> dict[str, Any]:

@@ -11,12 +11,12 @@ All settings: https://docs.djangoproject.com/en/6.1/ref/settings/
 import ssl
 from email.headerregistry import Address
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 from django.utils.csp import CSP
 from django.utils.translation import gettext_lazy as _
 
-from .environment import Env, database, hosts, url
+from .environment import Env, database, hosts, networks, query_options, url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -50,6 +50,15 @@ EMAIL_URL = env(
 )
 STORAGE_URL = env("STORAGE_URL", cast=url("http", "https"), default=None)
 LIVE_RELOAD = env.bool("LIVE_RELOAD", default=False) and DEBUG
+# For scripts/serve.py. 0 workers: one for each CPU.
+HOST = env.str("HOST", default="127.0.0.1")
+PORT = env.int("PORT", default=8000)
+WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", default=0)
+FORWARDED_ALLOW_IPS = env(
+    "FORWARDED_ALLOW_IPS",
+    cast=networks,
+    default=["127.0.0.1", "::1"],
+)
 
 env.check(BASE_DIR / ".env.example")
 
@@ -148,11 +157,12 @@ if not DEBUG:
 
 DATABASES = {"default": DATABASE}
 
-if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
+if DATABASE["ENGINE"].endswith(("sqlite3", "spatialite")):
     # With the write-ahead log, reads and one write can run at the same time. The
     # timeout, in seconds, is for other writes: they wait for their turn instead of
     # failing with "database is locked". https://www.sqlite.org/wal.html
-    DATABASE["CONN_MAX_AGE"] = None
+    # In development, each request opens the file, which may have been replaced.
+    DATABASE["CONN_MAX_AGE"] = 0 if DEBUG else None
     DATABASE["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
@@ -162,7 +172,7 @@ if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
         ),
     }
 
-if DATABASE["ENGINE"] == "django.db.backends.postgresql":
+if DATABASE["ENGINE"].endswith(("postgresql", "postgis")):
     # Connections are kept in a pool and checked before use, so that the site recovers
     # when the database was restarted. The other options detect a server that does not
     # respond: https://www.postgresql.org/docs/current/libpq-connect.html
@@ -357,18 +367,31 @@ STORAGES = {
 STORAGE_ORIGINS = []
 
 if STORAGE_URL:
-    STORAGE_ORIGINS = [f"{STORAGE_URL.scheme}://{STORAGE_URL.netloc.split('@')[-1]}"]
+    from botocore.config import Config  # Slow to import.
+
+    endpoint = f"{STORAGE_URL.scheme}://{STORAGE_URL.netloc.rpartition('@')[2]}"
+    storage_options = query_options(STORAGE_URL)
+    STORAGE_ORIGINS = [endpoint]
+    if "custom_domain" in storage_options:
+        STORAGE_ORIGINS.append(f"https://{storage_options['custom_domain']}")
     STORAGES["default"] = {
         "BACKEND": "storages.backends.s3.S3Storage",
         "OPTIONS": {
-            "endpoint_url": STORAGE_ORIGINS[0],
+            "endpoint_url": endpoint,
             "access_key": unquote(STORAGE_URL.username or "") or None,
             "secret_key": unquote(STORAGE_URL.password or "") or None,
             "bucket_name": STORAGE_URL.path.strip("/"),
-            "addressing_style": "path",
-            "signature_version": "s3v4",
             "file_overwrite": False,
-            **dict(parse_qsl(STORAGE_URL.query)),
+            "client_config": Config(
+                s3={
+                    "addressing_style": storage_options.pop("addressing_style", "path")
+                },
+                signature_version=storage_options.pop("signature_version", "s3v4"),
+                # Not all stores that speak S3 accept boto3's checksums.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+            **storage_options,
         },
     }
 
@@ -379,7 +402,7 @@ if STORAGE_URL:
 
 # Paths that are not logged in development.
 REQUEST_LOG_EXCLUDE = (
-    ("/static/", "/media/", "/favicon.ico", "/manifest.webmanifest", "/__reload__/")
+    ("/static/", "/media/", "/favicon.ico", "/manifest.webmanifest", "/__")
     if DEBUG
     else ()
 )
@@ -441,6 +464,9 @@ SECURE_CSP = {
     "object-src": [CSP.NONE],
     "base-uri": [CSP.NONE],
 }
+if DEBUG:
+    # Log what the policy blocks in the browser.
+    SECURE_CSP["report-uri"] = "/__csp__/"
 X_FRAME_OPTIONS = "DENY"
 
 # Headers without a Django setting, added by ops.middleware. Other sites cannot embed

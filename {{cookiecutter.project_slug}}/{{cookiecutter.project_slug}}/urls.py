@@ -5,6 +5,8 @@ from django.conf.urls.static import static
 from django.contrib import admin
 from django.urls import include, path
 
+from ops.views import csp_report
+
 admin.site.site_header = admin.site.site_title = settings.SITE["name"]
 
 urlpatterns = [
@@ -15,6 +17,9 @@ urlpatterns = [
 
 # Uploaded files, while DEBUG is on; in production the proxy in front serves them.
 urlpatterns += static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT)
+
+if settings.DEBUG:
+    urlpatterns += [path("__csp__/", csp_report)]
 
 if settings.LIVE_RELOAD:
     urlpatterns += [path("__reload__/", include("django_browser_reload.urls"))]

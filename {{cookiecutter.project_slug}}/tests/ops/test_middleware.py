@@ -9,6 +9,8 @@ from django.urls import path
 from django.views.debug import get_exception_reporter_filter
 from pythonjsonlogger.json import JsonFormatter
 
+from ops.middleware import warn_of_untrusted_proxy
+
 SECRET = "the-key-in-a-link"
 
 
@@ -199,3 +201,16 @@ def test_debug_page_hides_passwords_in_urls(settings):
     assert settings.SECRET_KEY not in str(shown)
     assert "secret@" not in str(shown)
     assert shown["TIME_ZONE"] == settings.TIME_ZONE
+
+
+def test_untrusted_proxy_is_logged_once(get, get_log):
+    warn_of_untrusted_proxy.cache_clear()
+    headers = {"X-Forwarded-Proto": "https"}
+
+    for _ in range(2):
+        get("/log/", headers=headers, REMOTE_ADDR="10.1.2.3")
+    get("/log/", headers=headers, secure=True)
+
+    warnings = [line for line in get_log() if "not trusted" in line["message"]]
+    assert len(warnings) == 1
+    assert "10.1.2.3" in warnings[0]["message"]

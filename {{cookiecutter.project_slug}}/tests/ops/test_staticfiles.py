@@ -30,3 +30,23 @@ def test_collectstatic_replaces_a_newer_copy(settings, tmp_path, style_sheet):
     call_command("collectstatic", "--no-input", "--no-post-process", verbosity=0)
 
     assert (tmp_path / "site.css").read_bytes() == style_sheet
+
+
+def test_collectstatic_keeps_references_to_missing_files(settings, tmp_path, caplog):
+    source = tmp_path / "source"
+    source.mkdir()
+    css = '@import "tailwindcss"; p { background: url(missing.png) }'
+    (source / "vendor.css").write_text(css)
+    (source / "vendor.js").write_text("//# sourceMappingURL=vendor.js.map")
+    backend = {"BACKEND": "ops.staticfiles.StaticFilesStorage"}
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": backend}
+    settings.STATICFILES_DIRS = [source]
+    settings.STATIC_ROOT = tmp_path / "collected"
+
+    call_command("collectstatic", "--no-input", verbosity=0)
+
+    (collected,) = settings.STATIC_ROOT.glob("vendor.????????????.css")
+    assert "url(missing.png)" in collected.read_text()
+    assert "vendor.css refers to a file that does not exist: url(missing.png)" in (
+        caplog.messages
+    )

@@ -1,0 +1,112 @@
+"""`manage.py doctor` on a site behind Caddy, with PostgreSQL and Redis."""
+
+import contextlib
+import os
+from types import SimpleNamespace
+
+import pytest
+from support.caddy import caddy
+from support.project import copy_project, python_of, run
+from support.server import Server, free_port
+from support.site import PRODUCTION, mail_server
+
+pytestmark = pytest.mark.services
+
+
+@pytest.fixture(scope="module")
+def site(project, postgresql, redis, tmp_path_factory):
+    """
+    Serve a copy of the project behind Caddy, with a worker.
+
+    `manage()` runs a command of manage.py with other variables, and returns its status
+    and its output. `mail()` returns the e-mails that were sent.
+    """
+    folder = copy_project(project, tmp_path_factory.mktemp("doctor"))
+    port = free_port()
+    with contextlib.ExitStack() as stack:
+        mail_port, mail = stack.enter_context(mail_server())
+        url, certificate = stack.enter_context(caddy(folder, port))
+        env = {
+            **PRODUCTION,
+            "CSRF_TRUSTED_ORIGINS": url,
+            "DATABASE_URL": postgresql.new_database(),
+            "CACHE_URL": redis.new_url(),
+            "EMAIL_URL": f"smtp://127.0.0.1:{mail_port}",
+            "PORT": str(port),
+            "WEB_CONCURRENCY": "1",
+            # The authority of Caddy's certificate.
+            "SSL_CERT_FILE": str(certificate),
+        }
+
+        def manage(*command, **changes):
+            return run(folder, "manage.py", *command, env={**env, **changes})
+
+        for command in (["migrate"], ["collectstatic", "--no-input"]):
+            status, output = manage(*command)
+            assert status == 0, output
+        for command in (["manage.py", "ox_worker"], ["scripts/serve.py"]):
+            command = [python_of(folder), *command]
+            server = Server(command, folder, {**os.environ, **env})
+            stack.callback(server.stop)
+        server.wait_until_up(f"http://127.0.0.1:{port}/livez")
+
+        yield SimpleNamespace(manage=manage, mail=mail)
+
+
+def test_every_check_passes_on_a_working_site(site):
+    status, output = site.manage("doctor", "--mail-to", "ada@example.com")
+
+    assert status == 0, output
+    assert "this client is seen as 127.0.0.1 over https" in output
+    assert "The mail server works." in site.mail()
+    assert PRODUCTION["SECRET_KEY"] not in output
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("ALLOWED_HOSTS", "https://localhost", "a URL in place of a host name"),
+        ("DEBUG", "ture", "DEBUG from the environment is neither true nor false"),
+        ("EMAIL_URL", "submission://u:12/34@smtp.example.com", "write %2F for /"),
+        ("DATABASE_URL", "postgres://u:12/34@localhost/db", "write %2F for /"),
+        ("STORAGE_URL", "https://key:12/34@s3.example.com/b", "write %2F for /"),
+        ("DATABASE_URL", "postgres://u@127.0.0.1:1/db", "failed"),
+        ("CACHE_URL", "redis://127.0.0.1:1", "check CACHE_URL"),
+        ("EMAIL_URL", "smtp://127.0.0.1:1", "Connection refused"),
+        ("STORAGE_URL", "http://key:secret@127.0.0.1:1/b", "127.0.0.1:1"),
+    ],
+)
+def test_wrong_variable_is_reported(site, variable, value, message):
+    status, output = site.manage("doctor", **{variable: value})
+
+    assert status == 1
+    assert message in output
+    assert "\nTraceback" not in output
+
+
+def test_pending_migration_is_reported(site, postgresql):
+    status, output = site.manage("doctor", DATABASE_URL=postgresql.new_database())
+
+    assert status == 1
+    assert "pending migrations: run `manage.py migrate`" in output
+
+
+def test_cache_that_refuses_writes_is_reported(site, redis):
+    redis.command("CONFIG SET maxmemory 1")
+    try:
+        status, output = site.manage("doctor")
+    finally:
+        redis.command("CONFIG SET maxmemory 0")
+
+    assert status == 1
+    assert "a value was written but not read back" in output
+
+
+def test_worker_that_does_not_run_is_reported(site, postgresql):
+    env = {"DATABASE_URL": postgresql.new_database()}
+    site.manage("migrate", **env)
+
+    status, output = site.manage("doctor", **env)
+
+    assert status == 1
+    assert "start `manage.py ox_worker`" in output

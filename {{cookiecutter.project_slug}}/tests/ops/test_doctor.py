@@ -1,0 +1,111 @@
+from datetime import timedelta
+from io import StringIO
+from types import SimpleNamespace
+
+import pytest
+from django.core import signing
+from django.core.management import CommandError, call_command
+
+from ops.management.commands import doctor
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def media(settings, tmp_path):
+    settings.MEDIA_ROOT = tmp_path / "media"
+
+
+@pytest.fixture
+def run(settings, monkeypatch):
+    """Return a function that runs doctor in development, and returns its output."""
+    settings.DEBUG = True
+    monkeypatch.setattr(doctor, "TIMEOUT", 0.5)
+
+    def run(**options):
+        output = StringIO()
+        try:
+            call_command("doctor", stdout=output, **options)
+        except CommandError as error:
+            output.write(str(error))
+        return output.getvalue()
+
+    return run
+
+
+def test_every_check_passes(run):
+    output = run()
+
+    assert "failed" not in output
+    assert output.count("ok") >= 5
+
+
+def test_secrets_are_not_shown(run, settings):
+    output = run()
+
+    assert "SECRET_KEY" in output
+    assert settings.SECRET_KEY not in output
+
+
+def test_cache_that_stores_nothing_is_reported(run, settings):
+    backend = {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}
+    settings.CACHES = {"default": backend}
+
+    assert "check CACHE_URL" in run()
+
+
+def test_missing_worker_is_reported(run, settings):
+    settings.TASKS = {"default": {"BACKEND": "django_ox.backend.OxBackend"}}
+
+    output = run()
+
+    assert "start `manage.py ox_worker`" in output
+    assert "1 of 8 checks failed." in output
+
+
+def test_message_is_sent(run, settings, mailoutbox):
+    backend = "django.core.mail.backends.locmem.EmailBackend"
+    settings.MAILERS = {"default": {"BACKEND": backend}, "smtp": {"BACKEND": backend}}
+
+    assert "sent to ada@example.com" in run(mail_to="ada@example.com")
+    assert mailoutbox[0].to == ["ada@example.com"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        ('{"address": "192.0.2.1", "scheme": "https"}', "can forge its address"),
+        ('{"address": "10.0.0.1", "scheme": "http"}', "FORWARDED_ALLOW_IPS"),
+        ("ok", "not this site"),
+    ],
+)
+def test_wrong_proxy_configuration_is_reported(run, monkeypatch, answer, problem):
+    monkeypatch.setattr(doctor, "fetch", lambda *args: (200, answer.encode()))
+
+    assert problem in run(url="https://example.com")
+
+
+def test_livez_tells_its_client_only_with_a_signature(client):
+    headers = {"X-Doctor": signing.dumps("doctor")}
+
+    assert client.get("/livez", headers=headers).json()["scheme"] == "http"
+    for token in ("", "forged"):
+        response = client.get("/livez", headers={"X-Doctor": token})
+        assert response.content == b"ok"
+
+
+def test_old_backup_is_reported(run, settings, monkeypatch, tmp_path):
+    settings.DEBUG = False
+    database = {"NAME": tmp_path / "db.sqlite3"}
+    connection = SimpleNamespace(vendor="sqlite", settings_dict=database)
+    monkeypatch.setattr(doctor, "connection", connection)
+    with pytest.raises(doctor.Problem, match="has no backups"):
+        doctor.check_backup()
+
+    (tmp_path / "backups").mkdir()
+    (tmp_path / "backups" / "copy.sqlite3").touch()
+    assert doctor.check_backup().startswith("ok")
+
+    monkeypatch.setattr(doctor, "MAX_BACKUP_AGE", timedelta(0))
+    with pytest.raises(doctor.Problem, match="0 days old"):
+        doctor.check_backup()
