@@ -173,6 +173,7 @@ def redis():
     server = Redis()
     yield server
     server.stop()
+    shutil.rmtree(server.folder)
 
 
 @pytest.fixture(scope="session")

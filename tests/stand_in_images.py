@@ -1,10 +1,10 @@
 """
-Build and run the image where no registry is in reach: python3 tests/stand_in_images.py
+Test the image without access to a registry: python3 tests/stand_in_images.py
 
-Under the names that the Dockerfile starts from, it makes images that will do instead:
-Python's of Debian trixie, which has the same version, and uv's of the uv installed here.
-Then it runs tests/test_image.py. It is for root on Debian, with the packages debootstrap,
-podman and runc, takes about two minutes, and leaves nothing behind.
+This script makes substitutes for the base images of the Dockerfile, under their names:
+Debian trixie, which has the same version of Python, and the uv that is installed here.
+Then it runs tests/test_image.py. It needs root on Debian, the packages debootstrap,
+podman and runc, and about two minutes. It leaves no files behind.
 """
 
 import os
@@ -24,10 +24,10 @@ CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 CONFIGURATION = """\
 [containers]
-# As many as this process has, for it may not be allowed more.
+# Not more than this process has, since it may not raise its limits.
 default_ulimits = ["nofile={files}:{files}", "nproc=1024:1024"]
 [engine]
-# No systemd runs in a container, which this machine may be.
+# This machine may be a container, without systemd.
 cgroup_manager = "cgroupfs"
 events_logger = "none"
 runtime = "runc"
@@ -48,7 +48,7 @@ def main():
         system = folder / "system"
         run("debootstrap", "--variant=minbase", "--include=python3", "trixie", system)
         (system / "usr/local/bin/python").symlink_to("/usr/bin/python3")
-        # The network of this machine may have an authority of its own.
+        # The network of this machine may have its own certificate authority.
         (system / CERTIFICATES.relative_to("/")).parent.mkdir(
             parents=True, exist_ok=True
         )
@@ -62,14 +62,14 @@ def main():
 
 
 def images():
-    """Return the names of the images that the Dockerfile takes from a registry."""
+    """Return the names of the base images of the Dockerfile: Python's and uv's."""
     text = DOCKERFILE.read_text("utf-8")
     python = re.search(r"^FROM (python:\S+)", text, re.MULTILINE)[1]
     return f"docker.io/library/{python}", re.search(r"--from=(\S+/uv:\S+)", text)[1]
 
 
 def use(folder):
-    """Have podman keep everything in a folder, and do with what there is here."""
+    """Configure podman to keep its files in a folder and to run in a container."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     for variable, text in (
         ("CONTAINERS_CONF", CONFIGURATION.format(files=min(files, 1024))),
@@ -83,7 +83,7 @@ def use(folder):
 
 
 def make(name, folder, *changes):
-    """Make an image of a folder's contents."""
+    """Make an image from the contents of a folder."""
     archive = folder.with_suffix(".tar")
     run("tar", "--create", "--file", archive, "--directory", folder, ".")
     options = [part for change in changes for part in ("--change", change)]

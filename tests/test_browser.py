@@ -1,11 +1,13 @@
-"""What a person sees: the project in Chromium."""
+"""The development server in Chromium."""
 
 import pytest
-from helpers import wait_until
-from visitor import Visitor
+from support.browser import Visitor
+from support.server import wait_until
+
+pytestmark = pytest.mark.browser
 
 
-def test_home_page_is_shown_without_a_complaint(chromium, development_site):
+def test_home_page_has_no_errors_and_shows_the_checks(chromium, development_site):
     visitor = Visitor(chromium, development_site.origin)
 
     visitor.visit("/")
@@ -16,15 +18,15 @@ def test_home_page_is_shown_without_a_complaint(chromium, development_site):
 
 
 @pytest.mark.parametrize("file", ["templates/pages/home.html", "static/site.css"])
-def test_a_saved_file_refreshes_the_open_page(chromium, development_site, file):
+def test_open_page_is_reloaded_when_a_file_is_saved(chromium, development_site, file):
     visitor = Visitor(chromium, development_site.origin)
     visitor.visit("/")
-    chromium.execute_script("window.isTheOldPage = true")
+    chromium.execute_script("window.isOldPage = true")
 
     path = development_site.folder / file
     path.write_text(path.read_text("utf-8") + "\n", "utf-8")
 
     wait_until(
-        lambda: not chromium.execute_script("return window.isTheOldPage"),
-        "The page was not refreshed.",
+        lambda: not chromium.execute_script("return window.isOldPage"),
+        "The page was not reloaded.",
     )

@@ -1,108 +1,188 @@
-"""The site with its cache and sessions on Redis, while that is there and while not."""
+"""The cache on Redis: the site works, and stays secure, while Redis fails."""
 
 import os
+import shutil
 import signal
+import threading
 
 import pytest
-from conftest import copy_project
-from helpers import fetch, free_port, wait_until
-from sites import PRODUCTION
-from test_project import run, uvicorn
+import requests
+from support.project import copy_project
+from support.server import wait_until
+from support.services import Redis
+from support.site import in_production
 
-LOG_IN = """
-from django.conf import settings
-from django.contrib.auth import get_user_model
-from django.test import Client
+pytestmark = [
+    pytest.mark.services,
+    pytest.mark.skipif(os.name == "nt", reason="sends signals"),
+    # The certificate of support.site.tls_proxy is from no trusted authority.
+    pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning"),
+]
 
-client = Client()
-user, _ = get_user_model().objects.get_or_create(
-    email="ada@example.com", is_staff=True, is_superuser=True
-)
-client.force_login(user)
-print(client.cookies[settings.SESSION_COOKIE_NAME].value)
-"""
+EMAIL = "ada@example.com"
+PASSWORD = "correct horse battery"
+
+
+class User:
+    """A user with a browser of their own."""
+
+    def __init__(self, site):
+        self.origin = site.origin
+        self.session = requests.Session()
+        self.session.verify = self.session.trust_env = False
+
+    def get(self, path):
+        # Each request has a connection of its own: the proxy alternates the workers.
+        headers = {"Connection": "close"}
+        return self.session.get(self.origin + path, headers=headers)
+
+    def submit(self, path, **fields):
+        """Submit the form of a page; return the status of the response."""
+        assert self.get(path).status_code == 200
+        fields["csrfmiddlewaretoken"] = self.session.cookies["csrftoken"]
+        headers = {"Connection": "close", "Referer": self.origin + path}
+        url = self.origin + path
+        return self.session.post(url, fields, headers=headers).status_code
+
+    def log_in(self):
+        assert self.submit("/accounts/login/", login=EMAIL, password=PASSWORD) == 200
+        assert self.is_logged_in
+
+    @property
+    def is_logged_in(self):
+        response = self.get("/")
+        assert response.status_code == 200
+        return "Sign Out" in response.text
 
 
 @pytest.fixture(scope="module")
-def folder(released, tmp_path_factory):
-    return copy_project(released, tmp_path_factory.mktemp("cached"))
+def redis():
+    server = Redis(password="secret")
+    yield server
+    server.stop()
+    shutil.rmtree(server.folder)
 
 
 @pytest.fixture
-def site(folder, serve):
-    """Return a function that serves the project with a CACHE_URL, to somebody."""
-
-    def site(url):
-        port = free_port()
-        env = {**PRODUCTION, "EMAIL_URL": "smtp://localhost", "CACHE_URL": url}
-        status, key = run(
-            folder, "manage.py", "shell", "--no-imports", "-c", LOG_IN, env=env
-        )
-        assert status == 0, key
-        server = serve(
-            uvicorn(folder, port), folder, env, f"http://localhost:{port}/livez"
-        )
-        server.headers = {
-            "X-Forwarded-Proto": "https",
-            "Cookie": f"__Host-sessionid={key.splitlines()[-1]}",
-        }
-        server.folder = folder
-        server.address = f"http://localhost:{port}"
-        server.get = lambda path: fetch(server.address + path, server.headers)
-        return server
-
-    return site
+def restarted_redis(redis):
+    """Return Redis as it is at first, whatever the test before did to it."""
+    redis.stop()
+    redis.start()
+    return redis
 
 
-STATISTICS = """
-import sys
-from redis import Redis
-
-server = Redis.from_url(sys.argv[1])
-print(server.dbsize(), server.info("stats")["total_connections_received"])
-"""
-
-
-def test_sessions_are_read_from_redis_over_connections_that_are_kept(site, redis):
-    server = site(url := redis.new_url())
-
-    def statistics():
-        return map(int, run(server.folder, "-c", STATISTICS, url)[1].split())
-
-    _, before = statistics()
-    for _ in range(30):
-        assert "ada@example.com" in server.get("/admin/")[2]
-    size, after = statistics()
-
-    assert size > 0
-    assert after - before < 10
+@pytest.fixture(scope="module")
+def site(project, redis, tmp_path_factory):
+    """Return the Site of a project with two worker processes and a user."""
+    folder = copy_project(project, tmp_path_factory.mktemp("cache"))
+    with in_production(folder, processes=2, CACHE_URL=redis.new_url()) as site:
+        site.create_superuser(EMAIL, PASSWORD)
+        yield site
 
 
-def assert_is_out_and_then_back(server, stop, start):
-    assert server.get("/readyz")[::2] == (200, "ok")
-
-    stop()
-    for _ in range(3):
-        assert "ada@example.com" in server.get("/admin/")[2]
-    assert server.get("/readyz")[::2] == (503, "failed: cache")
-    assert server.get("/readyz?exclude=cache")[::2] == (200, "ok")
-
-    start()
-    wait_until(lambda: server.get("/readyz")[0] == 200, "It stays unready.")
-    assert "ada@example.com" in server.get("/admin/")[2]
-    for sentence in ("Doing without the cache", "The cache is back"):
-        assert server.output.count(sentence) == 1, server.output
-    assert "Traceback" not in server.output
-
-
-def test_nobody_is_logged_out_when_redis_stops_and_starts(site, redis):
-    assert_is_out_and_then_back(site(redis.new_url()), redis.stop, redis.start)
-
-
-@pytest.mark.skipif(os.name == "nt", reason="stops a process by a signal of POSIX's")
-def test_nobody_is_logged_out_while_redis_hangs(site, redis):
-    assert_is_out_and_then_back(
-        site(redis.new_url()),
-        lambda: redis.process.send_signal(signal.SIGSTOP),
-        lambda: redis.process.send_signal(signal.SIGCONT),
+def fail_to_save(redis):
+    (redis.folder / "is-a-folder").mkdir(exist_ok=True)
+    redis.command("CONFIG SET dbfilename is-a-folder")
+    redis.command("CONFIG SET save '60 1000000'")
+    redis.command("BGSAVE")
+    wait_until(
+        lambda: redis.command("SET key value").startswith("MISCONF"),
+        "Redis still accepts data.",
     )
+
+
+def load_slowly(redis):
+    for setting in (
+        "dbfilename slow.rdb",
+        "loading-process-events-interval-bytes 1024",
+        "key-load-delay 3000",
+    ):
+        redis.command(f"CONFIG SET {setting}")
+    redis.command("DEBUG POPULATE 9000 key 100")
+    redis.command("SAVE")
+    # The command returns when the data is loaded, or when the test stops Redis.
+    reload = ["DEBUG RELOAD NOSAVE"]
+    threading.Thread(target=redis.command, args=reload, daemon=True).start()
+    wait_until(
+        lambda: redis.command("GET key").startswith("LOADING"), "Redis does not load."
+    )
+
+
+def run(*commands):
+    """Return a function that runs commands of Redis."""
+    return lambda redis: [redis.command(text) for text in commands]
+
+
+# What happens to Redis, and what the log then says.
+FAULTS = {
+    "stopped": (Redis.stop, "Connection refused"),
+    "hangs": (lambda redis: redis.process.send_signal(signal.SIGSTOP), "Timeout"),
+    "cannot save": (fail_to_save, "MISCONF"),
+    "read-only replica": (run("REPLICAOF 127.0.0.1 1"), "read only replica"),
+    "replica without data": (
+        run("CONFIG SET replica-serve-stale-data no", "REPLICAOF 127.0.0.1 1"),
+        "Link with MASTER is down",
+    ),
+    "out of memory": (run("CONFIG SET maxmemory 1"), "used memory > 'maxmemory'"),
+    "loading": (load_slowly, "loading the dataset"),
+    "another password": (
+        run("CLIENT KILL TYPE normal", "CONFIG SET requirepass other"),
+        "invalid username-password",
+    ),
+    "no permission": (run("ACL SETUSER default -@all"), "no permissions"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_users_log_in_and_out_while_redis_fails(site, restarted_redis, fault):
+    cause, message = FAULTS[fault]
+    before, after = User(site), User(site)
+    before.log_in()
+    old_cookies = before.session.cookies.copy()
+    log_before = len(site.log())
+
+    cause(restarted_redis)
+    after.log_in()
+    assert before.is_logged_in
+    assert before.submit("/accounts/logout/") == 200
+
+    # Half of the requests are answered by the worker that did not end the session.
+    stolen = User(site)
+    for _ in range(12):
+        stolen.session.cookies = old_cookies.copy()
+        assert not stolen.is_logged_in
+    log = site.log()[log_before:]
+    assert message in log
+    assert '"status_code": 500' not in log
+
+
+@pytest.mark.parametrize("fault", ["stopped", "hangs"])
+def test_readyz_reports_the_cache_until_redis_recovers(site, restarted_redis, fault):
+    user = User(site)
+    assert user.get("/readyz").text == "ok"
+
+    FAULTS[fault][0](restarted_redis)
+    assert user.get("/readyz").text == "failed: cache"
+    assert user.get("/readyz?exclude=cache").text == "ok"
+
+    if fault == "stopped":
+        restarted_redis.start()
+    else:
+        restarted_redis.process.send_signal(signal.SIGCONT)
+    wait_until(
+        lambda: user.get("/readyz").status_code == 200,
+        "The site does not become ready.",
+    )
+
+
+def test_connections_to_redis_are_kept(site, restarted_redis):
+    def connections():
+        statistics = restarted_redis.command("INFO stats")
+        return int(statistics.partition("total_connections_received:")[2].split()[0])
+
+    user = User(site)
+    before = connections()
+    for _ in range(30):
+        assert user.get("/readyz").text == "ok"
+
+    assert connections() - before < 10

@@ -1,4 +1,4 @@
-"""deploy/celery.md of the project, followed as written, with a real Redis and workers."""
+"""deploy/celery.md: the move to Celery, as written, with Redis and real workers."""
 
 import os
 import re
@@ -10,16 +10,19 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from helpers import Server, free_port, python_of, wait_until
-from sites import PRODUCTION, mail_server
-from test_generated_readme import blocks
+from support.markdown import blocks
+from support.project import copy_project, python_of
+from support.server import Server, free_port, wait_until
+from support.site import PRODUCTION, mail_server
+from support.template import IN_PROJECT
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="types what POSIX shells take")
+pytestmark = [
+    pytest.mark.services,
+    pytest.mark.skipif(os.name == "nt", reason="runs commands in bash"),
+]
 
-CHORES = Path(__file__).parent / "in_project" / "chores.py"
-
-# The waits of the page, in seconds, made shorter.
-IN_A_HURRY = {
+# Delays of the page, in seconds, and shorter ones.
+SHORTER = {
     '"visibility_timeout": 60 * 60': '"visibility_timeout": 3',
     "default_retry_delay=15": "default_retry_delay=1",
     "retry_backoff=15": "retry_backoff=1",
@@ -41,7 +44,7 @@ def page(bake):
 
 
 def command(page, text):
-    """Return the one command of the page that has a certain text in it."""
+    """Return the only command of the page that contains `text`."""
     (found,) = [b.text for b in page if b.language == "sh" and text in b.text]
     return found.strip()
 
@@ -55,13 +58,13 @@ def moved(bake, project, page, shared_folder):
             ignored = shutil.ignore_patterns(".venv")
             shutil.copytree(bake(bootstrap=True), copy, ignore=ignored)
             celery, settings = [b.text for b in page if b.language == "python"]
-            for slow, fast in IN_A_HURRY.items():
-                assert celery.count(slow) == 1, f"{slow} is not on the page once."
-                celery = celery.replace(slow, fast)
+            for delay, shorter in SHORTER.items():
+                assert celery.count(delay) == 1, f"{delay} is not on the page once."
+                celery = celery.replace(delay, shorter)
             (copy / "ops" / "celery.py").write_text(celery, "utf-8")
             with (copy / project.name / "settings.py").open("a", encoding="utf-8") as f:
                 f.write(f"\n\n{settings}")
-            shutil.copy(CHORES, copy)
+            shutil.copy(IN_PROJECT / "chores.py", copy)
             env = {**os.environ, "UV_PYTHON": python_of(project).resolve()}
             for line in ("uv sync", command(page, "uv add")):
                 subprocess.run(["bash", "-ec", line], cwd=copy, env=env, check=True)
@@ -70,7 +73,7 @@ def moved(bake, project, page, shared_folder):
 
 @dataclass
 class Site:
-    """A project whose tasks are run by Celery workers, and where they write."""
+    """A project whose tasks are run by Celery workers."""
 
     project: Path
     page: list
@@ -78,7 +81,7 @@ class Site:
     running: list = field(default_factory=list)
 
     def call(self, line):
-        """Return the output of a shell command; fail if it does."""
+        """Run a shell command that must succeed; return its output."""
         done = subprocess.run(
             ["bash", "-c", line],
             cwd=self.project,
@@ -99,7 +102,7 @@ class Site:
         self.shell(f"import chores; chores.{task}.enqueue(*{args!r})")
 
     def start(self, text, ready):
-        """Start the command of the page that has `text` in it; wait until it is ready."""
+        """Start the command of the page that contains `text`; wait for `ready`."""
         line = command(self.page, text).replace("/tmp/", f"{self.project}/")
         server = Server(["bash", "-c", f"exec {line}"], self.project, self.env)
         self.running.append(server)
@@ -111,7 +114,7 @@ class Site:
 
     @property
     def log(self):
-        """Return what the chores wrote: begin or end, and in which process."""
+        """Return what the tasks logged: "begin" or "end", and the process id."""
         file = self.project / "chores.log"
         text = file.read_text("utf-8") if file.exists() else ""
         return [(what, pid) for what, _, pid in map(str.split, text.splitlines())]
@@ -126,16 +129,13 @@ class Site:
 
 @pytest.fixture
 def site(moved, page, redis, postgresql, tmp_path):
-    copy = tmp_path / moved.name
-    shutil.copytree(moved, copy, ignore=shutil.ignore_patterns(".venv"))
-    (copy / ".venv").symlink_to(moved / ".venv", target_is_directory=True)
+    copy = copy_project(moved, tmp_path)
     env = {
         **os.environ,
         **PRODUCTION,
         "PATH": os.pathsep.join([str(python_of(moved).parent), os.environ["PATH"]]),
         "DATABASE_URL": postgresql.new_database(),
         "CELERY_BROKER_URL": redis.new_url(),
-        "EMAIL_URL": "smtp://127.0.0.1",
     }
     site = Site(copy, page, env)
     site.call("python manage.py migrate")
@@ -144,9 +144,7 @@ def site(moved, page, redis, postgresql, tmp_path):
         server.stop()
 
 
-def test_email_is_sent_by_a_celery_worker_and_retried_while_the_mail_server_is_down(
-    site,
-):
+def test_email_is_retried_until_the_mail_server_is_up(site):
     port = free_port()
     site.env["EMAIL_URL"] = f"smtp://127.0.0.1:{port}"
     assert site.shell(SIGN_UP).split()[-1] == "302"
@@ -294,7 +292,7 @@ def test_tasks_left_in_the_database_are_run_after_the_move(site):
 
 
 def test_project_passes_its_own_tests_after_the_move(site):
-    for name in (*PRODUCTION, "DATABASE_URL", "CELERY_BROKER_URL", "EMAIL_URL"):
+    for name in (*PRODUCTION, "DATABASE_URL", "CELERY_BROKER_URL"):
         del site.env[name]
 
     assert re.search(r"\d+ passed", site.call("python -m pytest -q"))

@@ -1,20 +1,19 @@
-"""The project on PostgreSQL, and on the SQLite that it starts with."""
+"""The project on PostgreSQL, and SQLite under load."""
 
 import itertools
 import shutil
 import socket
 import threading
-from pathlib import Path
 
 import pytest
-from helpers import fetch, free_port, wait_until
-from load import load
-from sites import PRODUCTION
-from test_project import run, uvicorn
+from support.load import load
+from support.project import run, uvicorn
+from support.server import fetch, free_port, wait_until
+from support.site import HTTPS, PRODUCTION
+from support.template import IN_PROJECT
 
-# As a proxy asks on behalf of a browser that has been here before, whose session is
-# looked for in the database.
-BROWSER = {"X-Forwarded-Proto": "https", "Cookie": "__Host-sessionid=" + "a" * 32}
+# A request with a session, which is looked up in the database.
+BROWSER = {**HTTPS, "Cookie": "__Host-sessionid=" + "a" * 32}
 
 
 @pytest.fixture
@@ -27,7 +26,7 @@ def site(released, serve):
         serve(
             uvicorn(released, port),
             cwd=released,
-            env={**PRODUCTION, "EMAIL_URL": "smtp://localhost", "DATABASE_URL": url},
+            env={**PRODUCTION, "DATABASE_URL": url},
             url=f"{address}/livez",
         )
         return address
@@ -35,7 +34,8 @@ def site(released, serve):
     return site
 
 
-def test_the_projects_own_tests_pass_on_postgresql(project, postgresql):
+@pytest.mark.services
+def test_own_tests_pass_on_postgresql(project, postgresql):
     status, output = run(
         project,
         *("-m", "pytest", "-p", "no:cacheprovider"),
@@ -46,7 +46,8 @@ def test_the_projects_own_tests_pass_on_postgresql(project, postgresql):
     assert "Warning" not in output
 
 
-def test_a_site_outlives_a_restart_of_postgresql(project, site, postgresql):
+@pytest.mark.services
+def test_site_recovers_after_a_restart_of_postgresql(project, site, postgresql):
     url = postgresql.new_database()
     address = site(url)
     assert fetch(f"{address}/readyz")[::2] == (503, "failed: migrations, cache")
@@ -59,44 +60,47 @@ def test_a_site_outlives_a_restart_of_postgresql(project, site, postgresql):
     assert fetch(f"{address}/readyz")[::2] == (503, "failed: database, cache")
 
     postgresql.start()
-    wait_until(lambda: fetch(f"{address}/readyz")[0] == 200, "It stays unready.")
+    wait_until(
+        lambda: fetch(f"{address}/readyz")[0] == 200, "The site does not become ready."
+    )
     assert fetch(f"{address}/admin/", BROWSER)[0] == 200
 
 
 CONNECT = """
 from django.db import connection
 
-connection.settings_dict["OPTIONS"].pop("pool")  # It would try again and again.
+connection.settings_dict["OPTIONS"].pop("pool")  # A pool would retry.
 connection.ensure_connection()
 print("encrypted:", connection.connection.pgconn.ssl_in_use)
 """
 
 
-def test_a_database_has_to_prove_its_name_where_tls_is_required(project, postgresql):
+@pytest.mark.services
+def test_certificate_of_the_database_is_verified(project, postgresql):
     url = f"{postgresql.new_database()}?sslmode=require"
     authority = postgresql.start_tls()
     command = ("manage.py", "shell", "--no-imports", "--command", CONNECT)
     by_name = url.replace("127.0.0.1", "localhost")
-    told = f"&sslrootcert={authority}"
+    root = f"&sslrootcert={authority}"
 
     for database, trusted, outcome in [
-        (by_name + told, "", "encrypted: True"),
+        (by_name + root, "", "encrypted: True"),
         (by_name, authority, "encrypted: True"),
         (by_name, "", "certificate verify failed"),
-        (url + told, "", "does not match host name"),
+        (url + root, "", "does not match host name"),
     ]:
         env = {"DATABASE_URL": database, "SSL_CERT_FILE": str(trusted)}
         assert outcome in run(project, *command, env=env)[1]
 
 
-def test_a_database_that_hangs_takes_health_checks_no_time_and_no_threads(site):
-    with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
-        host, port = silent.getsockname()
+def test_health_checks_do_not_wait_for_a_database_that_hangs(site):
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as database:
+        host, port = database.getsockname()
         address = site(f"postgres://{host}:{port}/name")
-        answers = []
+        responses = []
 
         def probe():
-            answers.append(fetch(f"{address}/readyz")[::2])
+            responses.append(fetch(f"{address}/readyz")[::2])
 
         threads = [threading.Thread(target=probe) for _ in range(30)]
         for thread in threads:
@@ -105,19 +109,16 @@ def test_a_database_that_hangs_takes_health_checks_no_time_and_no_threads(site):
         for thread in threads:
             thread.join()
 
-    assert answers == [(503, "failed: database, cache")] * 30
+    assert responses == [(503, "failed: database, cache")] * 30
 
 
-def test_sqlite_serves_sixty_four_writers_and_readers_at_once(workspace, serve):
-    shutil.copy(
-        Path(__file__).parent / "in_project" / "ledger.py",
-        workspace / workspace.name / "urls.py",
-    )
+def test_sqlite_handles_64_writers_and_64_readers(workspace, serve):
+    shutil.copy(IN_PROJECT / "ledger.py", workspace / workspace.name / "urls.py")
     port = free_port()
     server = serve(
         [*uvicorn(workspace, port), "--workers", "2", "--no-access-log"],
         cwd=workspace,
-        env={**PRODUCTION, "EMAIL_URL": "smtp://localhost"},
+        env=PRODUCTION,
         url=f"http://localhost:{port}/livez",
     )
 

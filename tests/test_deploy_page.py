@@ -1,4 +1,4 @@
-"""docs/deploy.md of the project, done as written as far as one machine can."""
+"""The deploy guide: its commands are run as written, except those that need root."""
 
 import contextlib
 import os
@@ -8,27 +8,31 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from helpers import PATIENCE, python_of
-from services import find
-from test_generated_readme import blocks
-from test_project import PRODUCTION
+from support.markdown import blocks
+from support.project import python_of
+from support.server import TIMEOUT
+from support.services import POSTGRESQL_FOLDERS
+from support.site import PRODUCTION
+from support.tools import find_program
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="types what POSIX shells take")
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="runs commands in bash")
 
-# What needs root, or a machine of its own.
-ELSEWHERE = re.compile(r"^(sudo|docker|curl|sed) |\| sudo ")
+# Commands that need root, or a machine of their own.
+SKIPPED = re.compile(r"^(sudo|docker|curl|sed) |\| sudo ")
 
 
 @pytest.fixture
 def machine(bake, tmp_path):
-    """Return a function that types a block in the site's folder of a machine.
+    """
+    Return a function that runs a block of the guide in the site's folder.
 
-    Its folders are there in place of the real ones, and a project with a history.
+    Temporary folders take the place of those on a server; the git repository is the
+    project's own.
     """
     origin = tmp_path / "machine.git"
     project = bake(bootstrap=True)
     subprocess.run(["git", "clone", "-q", "--bare", project, origin], check=True)
-    places = {
+    replacements = {
         f"sudo -u {project.name} ": "",
         f"https://git.example.com/{project.name}.git": str(origin),
         f"/srv/{project.name}": str(tmp_path / "srv"),
@@ -36,10 +40,10 @@ def machine(bake, tmp_path):
     }
     (tmp_path / "data").mkdir()
 
-    def type_block(text):
-        for theirs, ours in places.items():
-            text = text.replace(theirs, ours)
-        lines = [line for line in text.splitlines() if not ELSEWHERE.search(line)]
+    def run_block(text):
+        for written, ours in replacements.items():
+            text = text.replace(written, ours)
+        lines = [line for line in text.splitlines() if not SKIPPED.search(line)]
         done = subprocess.run(
             ["bash", "-euxc", "\n".join(lines)],
             cwd=tmp_path / "srv" if (tmp_path / "srv").exists() else tmp_path,
@@ -47,49 +51,48 @@ def machine(bake, tmp_path):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
-            timeout=4 * PATIENCE,
+            timeout=4 * TIMEOUT,
             check=False,
         )
         assert done.returncode == 0, done.stdout
 
-    type_block.data = tmp_path / "data" / "db.sqlite3"
-    return type_block
+    run_block.data = tmp_path / "data" / "db.sqlite3"
+    return run_block
 
 
 @pytest.fixture
-def page(bake):
-    return blocks((bake() / "docs" / "deploy.md").read_text("utf-8"))
+def guide(bake):
+    return blocks((bake() / "deploy" / "README.md").read_text("utf-8"))
 
 
-def block(page, text):
-    """Return the one block that has a certain text in it."""
-    (found,) = [block.text for block in page if text in block.text]
+def find_block(guide, text):
+    """Return the text of the only block that contains `text`."""
+    (found,) = [block.text for block in guide if text in block.text]
     return found
 
 
 def query(path, *statements):
-    """Run SQL statements; return the rows of the last."""
+    """Run SQL statements on a database file; return the rows of the last one."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
         return [database.execute(text).fetchall() for text in statements][-1]
 
 
-def test_a_machine_is_set_up_and_restored_from_its_backup_as_written(page, machine):
-    machine(block(page, "git clone"))
-    machine(block(page, "git pull\nuv sync"))
+def test_site_is_installed_and_restored_from_a_backup(guide, machine):
+    machine(find_block(guide, "git clone"))
+    machine(find_block(guide, "git pull\nuv sync"))
     query(machine.data, "CREATE TABLE precious AS SELECT 'kept'")
-    machine(block(page, "backup_db"))
+    machine(find_block(guide, "backup_db"))
     query(machine.data, "DELETE FROM precious")
 
-    machine(block(page, "rm -f"))
+    machine(find_block(guide, "rm -f"))
 
     assert query(machine.data, "SELECT * FROM precious") == [("kept",)]
     assert query(machine.data, "SELECT count(*) FROM django_migrations") > [(10,)]
 
 
-def test_postgresql_is_restored_from_its_backup_as_written(
-    page, postgresql, tmp_path, monkeypatch
-):
-    psql = find("psql", *Path("/usr/lib/postgresql").glob("*/bin"))
+@pytest.mark.services
+def test_postgresql_is_restored_from_a_backup(guide, postgresql, tmp_path, monkeypatch):
+    psql = find_program("psql", *POSTGRESQL_FOLDERS)
     monkeypatch.setenv(
         "PATH", os.pathsep.join([str(Path(psql).parent), os.environ["PATH"]])
     )
@@ -107,7 +110,9 @@ def test_postgresql_is_restored_from_its_backup_as_written(
     sql("CREATE DATABASE site OWNER site", "-U", "postgres")
     sql("CREATE TABLE precious AS SELECT 'kept' AS word", *as_site)
     dump, restore = (
-        block(page, "pg_dump").replace("docker compose exec -T db ", "").splitlines()
+        find_block(guide, "pg_dump")
+        .replace("docker compose exec -T db ", "")
+        .splitlines()
     )
     subprocess.run(["bash", "-euc", dump], cwd=tmp_path, check=True)
     sql("DELETE FROM precious", *as_site)

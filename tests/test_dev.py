@@ -1,4 +1,4 @@
-"""scripts/dev.py of a generated project: ports, reloading, refreshing, stopping."""
+"""scripts/dev.py: its port, restarts, reloads of the page, and how it stops."""
 
 import contextlib
 import http.client
@@ -12,12 +12,12 @@ import threading
 from urllib.parse import urlsplit
 
 import pytest
-from helpers import fetch, free_port, wait_until
+from support.server import fetch, free_port, wait_until
 
 
 @pytest.fixture
 def dev(serve, tmp_path):
-    """Return a function that starts a project's dev.py, from a folder elsewhere."""
+    """Return a function that starts a project's dev.py from another folder."""
 
     def dev(project, *options, **env):
         command = [sys.executable, project / "scripts" / "dev.py", *options]
@@ -27,7 +27,7 @@ def dev(serve, tmp_path):
 
 
 def address_of(server):
-    """Return the address that the server prints, once it does."""
+    """Wait until the server has printed its address; return it."""
     pattern = re.compile(r"Site +(http\S+/)")
     return wait_until(
         lambda: pattern.search(server.output),
@@ -39,13 +39,13 @@ def start(dev, project, *options, **env):
     """Start dev.py on a free port; return the server and its address."""
     server = dev(project, "--port", str(free_port()), *options, **env)
     address = address_of(server)
-    server.wait_until_it_answers(f"{address}livez")
+    server.wait_until_up(f"{address}livez")
     return server, address
 
 
 @contextlib.contextmanager
 def occupied(port, host="127.0.0.1"):
-    """Listen on a port, if nobody else does already."""
+    """Listen on a port, unless another program already does."""
     with socket.socket() as holder:
         with contextlib.suppress(OSError):
             holder.bind((host, port))
@@ -54,7 +54,7 @@ def occupied(port, host="127.0.0.1"):
 
 
 class OpenPage:
-    """What an open page's script listens to: the stream of live-reload events."""
+    """The stream of live-reload events, which the script of an open page reads."""
 
     def __init__(self, address):
         connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
@@ -63,7 +63,7 @@ class OpenPage:
         assert self.response.status == 200
         self.events = []
         threading.Thread(target=self._listen, daemon=True).start()
-        wait_until(lambda: self.processes, "The stream says nothing.")
+        wait_until(lambda: self.processes, "There are no events.")
 
     def _listen(self):
         with contextlib.suppress(OSError, http.client.HTTPException):
@@ -73,7 +73,7 @@ class OpenPage:
 
     @property
     def processes(self):
-        """Return the identities of the server processes that wrote the stream."""
+        """Return the ids of the server processes that have sent events."""
         return {event["versionId"] for event in self.events if "versionId" in event}
 
     @property
@@ -82,14 +82,14 @@ class OpenPage:
 
 
 def replace(path, old, new):
-    """Change a file where it is."""
+    """Replace text in a file."""
     text = path.read_text("utf-8")
     assert old in text
     path.write_text(text.replace(old, new), "utf-8")
 
 
 def replace_by_rename(path, old, new):
-    """Change a file as editors do that never leave a half-written one."""
+    """Replace text in a file as editors do that write a new file and rename it."""
     draft = path.with_name(f"{path.name}.draft")
     draft.write_text(path.read_text("utf-8"), "utf-8")
     replace(draft, old, new)
@@ -97,13 +97,13 @@ def replace_by_rename(path, old, new):
 
 
 def only_line(server):
-    """Return what was printed, which must be one line, by a program that failed."""
+    """Wait for the program to fail; return its output, which must be one line."""
     assert server.wait() == 1
     assert len(server.lines) == 1, server.output
     return server.output
 
 
-def test_the_site_and_its_styled_admin_are_served(dev, workspace, tmp_path):
+def test_pages_are_styled_in_a_folder_with_spaces_and_accents(dev, workspace, tmp_path):
     _, address = start(dev, workspace.rename(tmp_path / "Mes Projets é"))
 
     status, _, page = fetch(f"{address}admin/")
@@ -115,7 +115,7 @@ def test_the_site_and_its_styled_admin_are_served(dev, workspace, tmp_path):
         assert fetch(address + style)[0] == 200
 
 
-def test_nothing_but_the_address_is_printed_when_all_is_well(dev, project):
+def test_only_the_addresses_are_printed(dev, project):
     server, address = start(dev, project)
 
     shown = [line.strip() for line in server.lines if line.strip()]
@@ -125,11 +125,11 @@ def test_nothing_but_the_address_is_printed_when_all_is_well(dev, project):
         f"Admin  {address}admin/",
         "Ctrl-C stops it.",
     ]
-    assert all("/livez" in line for line in shown[3:]), server.output
+    assert shown[3:] == [], server.output
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
-def test_a_taken_port_is_stepped_over_aloud(dev, project, host):
+def test_next_free_port_is_used_and_printed(dev, project, host):
     port = free_port()
     with occupied(port, host):
         server = dev(project, "--port", str(port))
@@ -138,10 +138,10 @@ def test_a_taken_port_is_stepped_over_aloud(dev, project, host):
 
         assert used > port
         assert f"Port {port} is taken; using {used}." in server.output
-        server.wait_until_it_answers(f"{address}livez")
+        server.wait_until_up(f"{address}livez")
 
 
-def test_a_taken_port_is_an_error_when_it_must_be_that_one(dev, project):
+def test_taken_port_is_an_error_with_strict_port(dev, project):
     port = free_port()
     with occupied(port):
         server = dev(project, "--port", str(port), "--strict-port")
@@ -149,7 +149,7 @@ def test_a_taken_port_is_an_error_when_it_must_be_that_one(dev, project):
         assert f"Port {port} is taken" in only_line(server)
 
 
-def test_nothing_free_is_an_error(dev, project):
+def test_no_free_port_is_an_error(dev, project):
     ports = range(65525, 65536)
     with contextlib.ExitStack() as stack:
         for port in ports:
@@ -159,7 +159,7 @@ def test_nothing_free_is_an_error(dev, project):
         assert "65525 to 65535 are all taken" in only_line(server)
 
 
-def test_two_started_at_the_same_instant_both_come_up(dev, project):
+def test_two_servers_started_at_once_use_different_ports(dev, project):
     port = str(free_port())
     servers = [dev(project, "--port", port) for _ in range(2)]
 
@@ -167,7 +167,7 @@ def test_two_started_at_the_same_instant_both_come_up(dev, project):
 
     assert len(addresses) == 2
     for server, address in zip(servers, map(address_of, servers), strict=True):
-        server.wait_until_it_answers(f"{address}livez")
+        server.wait_until_up(f"{address}livez")
 
 
 @pytest.mark.parametrize(
@@ -179,22 +179,22 @@ def test_two_started_at_the_same_instant_both_come_up(dev, project):
         ("--host", "no-such-host.invalid"),
     ],
 )
-def test_an_option_that_cannot_work_is_one_sentence(dev, project, option, value):
+def test_invalid_option_is_reported(dev, project, option, value):
     server = dev(project, "--port", str(free_port()), option, value)
 
     assert value in only_line(server)
 
 
-@pytest.mark.parametrize("lost", [".venv", ".venv/bin/python"])
-def test_a_missing_environment_names_bootstrap(dev, workspace, lost):
+@pytest.mark.parametrize("missing", [".venv", ".venv/bin/python"])
+def test_missing_environment_is_reported(dev, workspace, missing):
     (workspace / ".venv").unlink()
-    if lost != ".venv":
+    if missing != ".venv":
         (workspace / ".venv").mkdir()
 
     assert "`python scripts/bootstrap.py`" in only_line(dev(workspace))
 
 
-def test_an_environment_without_packages_names_bootstrap(dev, workspace):
+def test_environment_without_packages_is_reported(dev, workspace):
     shared = (workspace / ".venv").resolve()
     (workspace / ".venv").unlink()
     (workspace / ".venv" / "bin").mkdir(parents=True)
@@ -206,7 +206,7 @@ def test_an_environment_without_packages_names_bootstrap(dev, workspace):
     assert "`python scripts/bootstrap.py`" in only_line(dev(workspace))
 
 
-def test_pending_migrations_are_named_with_the_command(dev, workspace):
+def test_unapplied_migrations_are_reported(dev, workspace):
     for file in workspace.glob("db.sqlite3*"):
         file.unlink()
 
@@ -216,7 +216,7 @@ def test_pending_migrations_are_named_with_the_command(dev, workspace):
     assert "'python manage.py migrate'" in server.output
 
 
-def test_the_browser_is_opened_at_the_address(dev, project, tmp_path):
+def test_browser_is_opened(dev, project, tmp_path):
     browser = tmp_path / "browser.py"
     browser.write_text(
         "import pathlib, sys, urllib.request\n"
@@ -231,22 +231,26 @@ def test_the_browser_is_opened_at_the_address(dev, project, tmp_path):
     )
 
     opened = browser.with_suffix(".txt")
-    wait_until(opened.exists, lambda: f"Nothing was opened:\n{server.output}")
-    wait_until(lambda: opened.read_text() == address_of(server), "Another address")
+    wait_until(opened.exists, lambda: f"No browser was opened:\n{server.output}")
+    wait_until(
+        lambda: opened.read_text() == address_of(server), "Another address was opened."
+    )
 
 
-def test_a_saved_python_file_is_served_anew(dev, workspace):
+def test_saved_python_file_restarts_the_server(dev, workspace):
     server, address = start(dev, workspace)
     OpenPage(address)
 
-    replace(workspace / "pages" / "health.py", '"ok"', '"anew"')
+    replace(workspace / "ops" / "health.py", '"ok"', '"restarted"')
 
-    wait_until(lambda: fetch(f"{address}livez")[2] == "anew", lambda: server.output)
+    wait_until(
+        lambda: fetch(f"{address}livez")[2] == "restarted", lambda: server.output
+    )
     assert "Traceback" not in server.output
     assert "ERROR" not in server.output
 
 
-def test_a_saved_environment_file_is_read_anew(dev, workspace):
+def test_saved_env_file_is_read_again(dev, workspace):
     _, address = start(dev, workspace)
     assert fetch(f"{address}nowhere")[2].count("DEBUG = True")
 
@@ -254,11 +258,11 @@ def test_a_saved_environment_file_is_read_anew(dev, workspace):
 
     wait_until(
         lambda: "DEBUG = True" not in fetch(f"{address}nowhere")[2],
-        "The environment is the old one.",
+        "The old .env is still used.",
     )
 
 
-def test_a_saved_template_refreshes_the_page_without_a_restart(dev, workspace):
+def test_saved_template_reloads_the_page_without_a_restart(dev, workspace):
     server, address = start(dev, workspace)
     page = OpenPage(address)
 
@@ -271,7 +275,7 @@ def test_a_saved_template_refreshes_the_page_without_a_restart(dev, workspace):
     assert OpenPage(address).processes == page.processes
 
 
-def test_a_saved_static_file_refreshes_the_page_without_a_restart(dev, workspace):
+def test_saved_static_file_reloads_the_page_without_a_restart(dev, workspace):
     server, address = start(dev, workspace)
     page = OpenPage(address)
 
@@ -282,7 +286,7 @@ def test_a_saved_static_file_refreshes_the_page_without_a_restart(dev, workspace
     assert OpenPage(address).processes == page.processes
 
 
-def test_an_app_may_get_its_first_template_or_static_file(dev, workspace):
+def test_first_static_file_of_an_app_is_watched(dev, workspace):
     server, address = start(dev, workspace)
     style = workspace / "pages" / "static" / "pages" / "first.css"
     style.parent.mkdir(parents=True)
@@ -300,17 +304,15 @@ def test_an_app_may_get_its_first_template_or_static_file(dev, workspace):
     ("file", "old", "new", "shown"),
     [
         ("pages/views.py", "import platform", "import (", "SyntaxError"),
-        # Longer, for of a file of the same size and second Python takes the bytecode.
+        # Longer: Python uses the bytecode of a file with the same size and time.
         ("pages/apps.py", '"pages"', '"pages2"', "ModuleNotFoundError"),
         ("{slug}/urls.py", "urlpatterns = [", "urlpatterns = [1,", "urls.E004"),
-        (".env", "SECRET_KEY=", "SECRET=", '"SECRET_KEY"'),
+        (".env", "SECRET_KEY=", "SECRET=", "SECRET_KEY is not set"),
     ],
 )
-def test_what_is_broken_is_shown_until_it_is_mended(
-    dev, workspace, file, old, new, shown
-):
+def test_error_is_shown_until_it_is_fixed(dev, workspace, file, old, new, shown):
     path = workspace / file.format(slug=workspace.name)
-    sound = path.read_text("utf-8")
+    original = path.read_text("utf-8")
     replace(path, old, new)
     server, address = start(dev, workspace)
 
@@ -321,29 +323,31 @@ def test_what_is_broken_is_shown_until_it_is_mended(
     assert message in server.output
     assert headers["refresh"]
 
-    path.write_text(sound, "utf-8")
+    path.write_text(original, "utf-8")
 
     wait_until(lambda: fetch(address)[0] == 200, lambda: server.output)
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
-def test_it_stops_while_a_page_is_open(dev, project, sign):
+def test_server_stops_while_a_page_is_open(dev, project, sign):
     server, address = start(dev, project)
     OpenPage(address)
 
     if sign == signal.SIGINT:
-        server.send(sign)  # As a terminal does, to all that it runs.
+        server.send(sign)  # As a terminal does, to the whole process group.
     else:
         server.process.send_signal(sign)
 
     assert server.process.wait(5) == 0
     assert "Traceback" not in server.output
     assert "ERROR" not in server.output
-    wait_until(lambda: not is_running(server.process.pid), "A process is left.")
+    wait_until(
+        lambda: not is_running(server.process.pid), "A process is still running."
+    )
 
 
 def is_running(group):
-    """Return whether a process of the group is left."""
+    """Return whether a process of the group is running."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:

@@ -92,11 +92,11 @@ def test_pending_migration_is_reported(site, postgresql):
 
 
 def test_cache_that_refuses_writes_is_reported(site, redis):
-    redis.send("CONFIG SET maxmemory 1")
+    redis.command("CONFIG SET maxmemory 1")
     try:
         status, output = site.manage("doctor")
     finally:
-        redis.send("CONFIG SET maxmemory 0")
+        redis.command("CONFIG SET maxmemory 0")
 
     assert status == 1
     assert "a value was written but not read back" in output

@@ -1,4 +1,4 @@
-"""The generated README, done word for word by somebody who has just arrived."""
+"""The README of a project: its blocks are run as written, from top to bottom."""
 
 import contextlib
 import os
@@ -9,77 +9,45 @@ import subprocess
 from dataclasses import dataclass
 
 import pytest
-from helpers import PATIENCE, fetch, free_port
-from test_project import PRODUCTION, assert_home_and_admin_are_styled
+from support.markdown import blocks
+from support.server import TIMEOUT, fetch, free_port
+from support.site import PRODUCTION, assert_home_and_admin_are_styled
+from support.tools import REQUIRE_TOOLS
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="types what POSIX shells take")
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="runs commands in bash")
 
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FILE = re.compile(r"`([\w./]+\.\w+)`")
 SERVER = re.compile(r"scripts/(dev|serve)\.py|^uvicorn |runserver")
 
 
-@dataclass
-class Block:
-    """A fenced block of a page: its language, its text, and what it is about."""
-
-    language: str
-    text: str
-    section: str
-    file: str | None
-
-
-def blocks(page):
-    """Return the fenced blocks of a page in order.
-
-    A block's file is the one that the text above it named last.
-    """
-    found = []
-    for match in BLOCK.finditer(page):
-        before = BLOCK.sub("", page[: match.start()])
-        section = re.findall(r"^## (.+)$", before, re.MULTILINE)
-        files = FILE.findall(before.rsplit("\n#", 1)[-1])
-        found.append(
-            Block(
-                match[1],
-                match[2],
-                section[-1] if section else "",
-                files[-1] if files else None,
-            )
-        )
-    return found
-
-
 def apply_diff(text, diff):
-    """Return `text` with the diff's plus lines put in, by their surroundings."""
+    """Return `text` with a diff applied; the lines of the diff must be unique in it."""
     lines = diff.splitlines()
     old = "".join(line[1:] + "\n" for line in lines if not line.startswith("+"))
     new = "".join(line[1:] + "\n" for line in lines if not line.startswith("-"))
-    assert text.count(old) == 1, f"Not found once as the README shows it:\n{old}"
+    assert text.count(old) == 1, f"Not found exactly once:\n{old}"
     return text.replace(old, new)
 
 
-def type_at_terminal(command, answers, **kwargs):
-    """Run a command that insists on a terminal; return what it showed."""
+def run_in_terminal(command, answers, **kwargs):
+    """Run a command that needs a terminal, and answer its questions."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         ["bash", "-c", command], stdin=theirs, stdout=theirs, stderr=theirs, **kwargs
     )
     os.close(theirs)
     shown = ""
-    with contextlib.suppress(OSError):  # How Linux says that the other end closed.
+    with contextlib.suppress(OSError):  # On Linux: the other end was closed.
         while chunk := os.read(ours, 1024).decode():
             shown += chunk
             if answers and re.search(r": $", shown):
                 os.write(ours, answers.pop(0).encode() + b"\n")
     os.close(ours)
-    assert process.wait(PATIENCE) == 0, shown
-    return shown
+    assert process.wait(TIMEOUT) == 0, shown
 
 
 @dataclass
-class Newcomer:
-    """Somebody who types what the page says, in one terminal from top to bottom."""
+class Reader:
+    """A reader who runs the commands of a page in one terminal."""
 
     project: object
     serve: object
@@ -90,8 +58,8 @@ class Newcomer:
             line = re.sub(r"^python ", "python3 ", line)
         return f"source .venv/bin/activate && {line}" if self.active else line
 
-    def type(self, line, env):
-        """Run a command that ends, and see that it ends well."""
+    def run(self, line, env):
+        """Run a command that must succeed."""
         if line.startswith("source "):
             self.active = True
         result = subprocess.run(
@@ -106,10 +74,11 @@ class Newcomer:
         )
         assert result.returncode == 0, f"$ {line}\n{result.stdout}"
 
-    def type_server(self, line, env):
-        """Run a command that serves, look at the site, and stop it.
+    def run_server(self, line, env):
+        """
+        Run a command that starts a server, fetch pages and stop it; return its output.
 
-        As written but for the port, which another test may hold.
+        Only the port differs from the page, since another test may use it.
         """
         port = free_port()
         if line.endswith("dev.py"):
@@ -123,7 +92,7 @@ class Newcomer:
         )
         address = f"http://127.0.0.1:{port}"
         if env:
-            assert fetch(f"{address}/livez", {"Host": "example.com"})[2] == "ok"
+            assert fetch(f"{address}/livez")[2] == "ok"
         else:
             assert_home_and_admin_are_styled(address)
         if (self.project / "templates" / "notes").exists() and not env:
@@ -132,8 +101,8 @@ class Newcomer:
         server.stop()
         return output.replace(str(port), "8000")
 
-    def type_worker(self, line):
-        """Run a worker, see that it does the task that was queued, and stop it."""
+    def run_worker(self, line):
+        """Run a worker until it has completed the task that was enqueued."""
         worker = self.serve(
             ["bash", "-c", self.command(f"exec {line}")], cwd=self.project
         )
@@ -141,15 +110,15 @@ class Newcomer:
         worker.stop()
 
 
-def test_every_block_of_the_generated_readme_works_as_written(bake, serve, tmp_path):
+def test_every_block_works_as_written(bake, serve, tmp_path):
     project = tmp_path / "walk"
     shutil.copytree(
         bake(project_slug="walk"), project, ignore=shutil.ignore_patterns(".git")
     )
-    newcomer = Newcomer(project, serve)
+    reader = Reader(project, serve)
     readme = blocks((project / "README.md").read_text("utf-8"))
-    # The page starts a made project; a fresh clone needs its third command first.
-    newcomer.type("python scripts/bootstrap.py", {})
+    # The README begins with a project that bootstrap.py has set up.
+    reader.run("python scripts/bootstrap.py", {})
     shown = ""
 
     for block in readme:
@@ -157,19 +126,19 @@ def test_every_block_of_the_generated_readme_works_as_written(bake, serve, tmp_p
         if block.language == "sh":
             for line in block.text.splitlines():
                 if SERVER.search(line):
-                    shown = newcomer.type_server(line, env)
+                    shown = reader.run_server(line, env)
                 elif line == "python manage.py worker":
-                    newcomer.type_worker(line)
+                    reader.run_worker(line)
                 elif "messages" in line and not shutil.which("xgettext"):
-                    assert not os.environ.get("REQUIRE_SERVICES"), "No gettext here."
+                    assert not REQUIRE_TOOLS, "xgettext is not installed"
                 elif "createsuperuser" in line:
-                    type_at_terminal(
-                        newcomer.command(line),
+                    run_in_terminal(
+                        reader.command(line),
                         ["ada@example.com", *["correct horse battery"] * 2],
                         cwd=project,
                     )
                 else:
-                    newcomer.type(line, env)
+                    reader.run(line, env)
         elif block.language == "diff":
             path = project / block.file
             path.write_text(apply_diff(path.read_text("utf-8"), block.text), "utf-8")
@@ -184,4 +153,4 @@ def test_every_block_of_the_generated_readme_works_as_written(bake, serve, tmp_p
             for indent, name in re.findall(r"^( *)(\S+)", block.text, re.MULTILINE):
                 assert (project / (project.name if indent else "") / name).exists()
         else:
-            assert block.language == "powershell", f"{block.language} is never checked"
+            assert block.language == "powershell", f"{block.language} is not tested"

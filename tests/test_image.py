@@ -1,7 +1,8 @@
-"""The image, built and run as compose.yaml and kubernetes/ run it.
+"""
+The image, built and run as by compose.yaml and Kubernetes.
 
-It takes a program that can, `docker` or `podman`, named by CONTAINER_ENGINE, and minutes
-where nothing is cached. Where no registry is in reach, tests/stand_in_images.py helps.
+The variable CONTAINER_ENGINE names the program that builds it, `docker` or `podman`.
+Without access to a registry, use tests/stand_in_images.py.
 """
 
 import json
@@ -14,16 +15,17 @@ import subprocess
 
 import pytest
 import yaml
-from helpers import fetch, free_port, wait_until
-from test_project import PRODUCTION
+from support.server import fetch, free_port, wait_until
+from support.site import HTTPS, PRODUCTION
 
 ENGINE = shlex.split(os.environ.get("CONTAINER_ENGINE", ""))
 
-pytestmark = pytest.mark.skipif(
-    not ENGINE, reason="CONTAINER_ENGINE names no program to build an image with"
-)
+pytestmark = [
+    pytest.mark.image,
+    pytest.mark.skipif(not ENGINE, reason="CONTAINER_ENGINE is not set"),
+]
 
-# The names of modules, the site's, its packages' and Python's, without their bytecode.
+# Prints the modules of the site, its packages and Python that have no bytecode file.
 FIND_UNCOMPILED = """
 import importlib.util, pathlib, sysconfig
 python = pathlib.Path(sysconfig.get_path("stdlib"))
@@ -38,7 +40,7 @@ print([str(path) for path in modules if not pathlib.Path(cached(path)).exists()]
 
 
 def engine(*command):
-    """Run the container engine; return what it printed, fail if it fails."""
+    """Run the container engine; return its output. Fail if it fails."""
     done = subprocess.run(
         [*ENGINE, *map(str, command)],
         capture_output=True,
@@ -50,7 +52,7 @@ def engine(*command):
 
 
 def logs(name):
-    """Return all that a container printed, on either of its streams."""
+    """Return the output of a container."""
     return subprocess.run(
         [*ENGINE, "logs", name],
         stdout=subprocess.PIPE,
@@ -61,7 +63,7 @@ def logs(name):
 
 
 def passes(name, command, *options):
-    """Tell whether a command ends well inside a container."""
+    """Return whether a command in a container succeeds."""
     done = subprocess.run(
         [*ENGINE, "exec", *options, name, *command], capture_output=True, check=False
     )
@@ -70,7 +72,7 @@ def passes(name, command, *options):
 
 @pytest.fixture(scope="module")
 def folder(project, tmp_path_factory):
-    """Return a copy of the project with what has no business in an image."""
+    """Return a copy of the project with files that must not be in the image."""
     folder = tmp_path_factory.mktemp("image") / project.name
     shutil.copytree(project, folder, ignore=shutil.ignore_patterns(".venv"))
     (folder / ".venv").mkdir()
@@ -83,7 +85,7 @@ def folder(project, tmp_path_factory):
 def image(folder):
     """Return the name of the built image."""
     name = f"localhost/{folder.name}:{secrets.token_hex(4)}"
-    # Docker's own format, for the other one has no health check.
+    # Docker's format, since that of OCI has no health check.
     options = ["--format", "docker"] if "podman" in ENGINE[0] else []
     engine("build", *options, "--network", "host", "--tag", name, folder)
     yield name
@@ -97,9 +99,9 @@ def services(folder):
 
 @pytest.fixture(scope="module")
 def health_checks(image, services):
-    """Return the command that checks each service: the image's own for the web."""
+    """Return the health check of web, which is that of the image, and of worker."""
     config = json.loads(engine("inspect", "--type", "image", image))[0]
-    # podman has it one level further up.
+    # podman has it one level higher.
     check = config.get("Healthcheck") or config["Config"]["Healthcheck"]
     tests = {"web": check["Test"], "worker": services["worker"]["healthcheck"]["test"]}
     assert all(test[0] == "CMD" for test in tests.values())
@@ -108,16 +110,17 @@ def health_checks(image, services):
 
 @pytest.fixture(scope="module")
 def run(image, folder, services):
-    """Return a function that runs the image as compose.yaml says.
+    """
+    Return a function that runs a service of compose.yaml.
 
-    `run(service, *options)` takes its command from there, and returns the container's
-    name once it is started, or what it printed if `--rm` is among the options.
+    `run(service, *options)` returns the name of the started container or, with the option
+    `--rm`, its output.
     """
     volumes = {name: f"{name}-{secrets.token_hex(4)}" for name in ("data", "media")}
     environment = {
         **PRODUCTION,
         "DATABASE_URL": "sqlite:////data/db.sqlite3",
-        # The network is this machine's, so that a port needs no bridge.
+        # The containers use the network of the host.
         "HOST": "127.0.0.1",
     }
     containers = []
@@ -168,9 +171,9 @@ def web(run, port, health_checks):
     return name
 
 
-def test_it_serves_pages_and_static_files(web, port):
+def test_pages_and_static_files_are_served(web, port):
     address = f"http://127.0.0.1:{port}"
-    proxy = {"Host": PRODUCTION["ALLOWED_HOSTS"], "X-Forwarded-Proto": "https"}
+    proxy = {"Host": PRODUCTION["ALLOWED_HOSTS"], **HTTPS}
 
     status, _, page = fetch(address, proxy)
     sheet = re.search(r'rel="stylesheet" href="([^"]+)"', page)[1]
@@ -179,7 +182,7 @@ def test_it_serves_pages_and_static_files(web, port):
     assert fetch(address + sheet, proxy)[0] == 200
 
 
-def test_it_is_not_root(web):
+def test_user_is_not_root(web):
     assert int(engine("exec", web, "id", "-u")) >= 1000
 
 
@@ -187,20 +190,20 @@ def test_it_is_not_root(web):
     ("place", "is_writable"),
     [("/data", True), ("/app/media", True), ("/tmp", True), ("/app", False)],
 )
-def test_it_writes_to_its_data_and_uploads_alone(web, place, is_writable):
+def test_only_folders_for_data_are_writable(web, place, is_writable):
     assert passes(web, ["touch", f"{place}/file"]) == is_writable
 
 
-def test_its_health_check_fails_where_nothing_answers(web, health_checks):
+def test_health_check_fails_without_a_server(web, health_checks):
     assert passes(web, health_checks["web"])
     assert not passes(web, health_checks["web"], "--env", f"PORT={free_port()}")
 
 
-def test_everything_in_it_is_compiled(web):
+def test_all_modules_are_compiled(web):
     assert engine("exec", web, "python", "-c", FIND_UNCOMPILED).strip() == "[]"
 
 
-def test_nothing_is_in_it_that_is_secret_or_only_builds(web):
+def test_secrets_and_build_tools_are_not_in_the_image(web):
     files = engine("exec", web, "ls", "--almost-all", "/app", "/app/.venv").split()
 
     assert "manage.py" in files
@@ -213,7 +216,7 @@ def test_nothing_is_in_it_that_is_secret_or_only_builds(web):
 
 
 @pytest.mark.parametrize("service", ["web", "worker"])
-def test_it_ends_well_when_it_is_told_to(run, health_checks, service):
+def test_container_stops_with_status_0(run, health_checks, service):
     name = run(service, "--env", f"PORT={free_port()}")
     wait_until(lambda: passes(name, health_checks[service]), lambda: logs(name))
 

@@ -1,14 +1,17 @@
-"""What people do on the site, in Chromium, while nothing may be wrong with any page.
+"""
+What users do with their account, in Chromium. No page may report an error.
 
-Each journey is made on a laptop, served by dev.py, and in production, served by plain
-uvicorn behind a proxy that ends TLS. There, axe and the W3C's validator read each page.
+Each test runs in development, with dev.py, and in production, with plain uvicorn behind
+a proxy. In production, axe and the W3C's validator check each page.
 """
 
 import time
 
 import pyotp
 import pytest
-from visitor import Visitor, thorough_visitor
+from support.browser import Visitor, thorough_visitor
+
+pytestmark = pytest.mark.browser
 
 PASSWORD = "correct horse battery"
 NEW_PASSWORD = "staple of the horse"
@@ -29,7 +32,7 @@ def visitor(site, chromium, tmp_path):
 
 
 def sign_up(visitor, site, email):
-    """Sign up, and type in the code that comes by e-mail."""
+    """Sign up, and enter the code from the e-mail."""
     visitor.visit("/")
     visitor.press("Sign Up")
     visitor.fill(email=email, password1=PASSWORD, password2=PASSWORD)
@@ -51,14 +54,14 @@ def log_out(visitor):
 
 
 def confirm_access(visitor, password=PASSWORD):
-    """Type the password again, before the account may be changed."""
+    """Enter the password again, which a change to the account requires."""
     assert visitor.path == "/accounts/reauthenticate/"
     visitor.fill(password=password)
     visitor.press("Confirm")
 
 
 def add_authenticator_app(visitor):
-    """Scan the code with a phone, as it were; return the app, which makes codes."""
+    """Add an authenticator app; return the TOTP object that makes its codes."""
     visitor.press("Account")
     visitor.press("Two-Factor Authentication")
     visitor.press("Activate")
@@ -80,13 +83,13 @@ def enter_code_from_mail(visitor, site, email):
 
 
 def enter_code(visitor, app):
-    """Type the app's next code: the one it shows may have been used."""
+    """Enter the app's next code, since the current one may have been used."""
     assert visitor.path == "/accounts/2fa/authenticate/"
     visitor.fill(code=app.at(time.time(), counter_offset=1))
     visitor.press("Sign In")
 
 
-def test_an_account_from_the_first_day_to_the_last(site, visitor):
+def test_account_from_sign_up_to_deletion(site, visitor):
     email = "ada@example.com"
 
     sign_up(visitor, site, email)
@@ -100,7 +103,7 @@ def test_an_account_from_the_first_day_to_the_last(site, visitor):
     log_in(visitor, email)
     enter_code(visitor, app)
 
-    # Add a passkey, and log in with nothing else.
+    # Add a passkey, and log in without a password.
     visitor.add_authenticator()
     visitor.visit("/accounts/2fa/")
     visitor.press("Add")
@@ -114,7 +117,7 @@ def test_an_account_from_the_first_day_to_the_last(site, visitor):
     assert f"Successfully signed in as {email}." in visitor.text
     log_out(visitor)
 
-    # Forget the password, and set another by the link that comes by e-mail.
+    # Reset the password with the link from the e-mail.
     visitor.press("Sign In")
     visitor.press("Forgot your password?")
     visitor.fill(email=email)
@@ -125,7 +128,7 @@ def test_an_account_from_the_first_day_to_the_last(site, visitor):
     log_in(visitor, email, NEW_PASSWORD)
     visitor.press("Use a security key")
 
-    # Close the account, which then is no more.
+    # Close the account.
     visitor.press("Account")
     visitor.press("Close Account")
     confirm_access(visitor, NEW_PASSWORD)
@@ -135,12 +138,12 @@ def test_an_account_from_the_first_day_to_the_last(site, visitor):
     assert "email address and/or password" in visitor.text
 
 
-def test_an_account_is_moved_to_another_address_and_password(site, visitor):
+def test_address_and_password_are_changed(site, visitor):
     old, new = "joan@example.com", "joan@example.org"
     site.create_superuser(old, PASSWORD)
     log_in(visitor, old)
 
-    # A new address counts once it is verified.
+    # The new address replaces the old one when it is verified.
     visitor.press("Account")
     visitor.fill(email=new)
     visitor.press("Change Email")
@@ -160,7 +163,7 @@ def test_an_account_is_moved_to_another_address_and_password(site, visitor):
     assert f"Successfully signed in as {new}." in visitor.text
 
 
-def test_people_come_and_go_without_javascript(development_site, chromium):
+def test_sign_up_and_log_in_without_javascript(development_site, chromium):
     visitor = Visitor(chromium, development_site.origin)
     visitor.allow_scripts(False)
     email = "emmy@example.com"
@@ -172,7 +175,7 @@ def test_people_come_and_go_without_javascript(development_site, chromium):
     assert f"Successfully signed in as {email}." in visitor.text
 
 
-def test_a_superuser_enters_the_admin_with_a_code(site, visitor):
+def test_superuser_enters_the_admin_with_a_code(site, visitor):
     email = "grace@example.com"
     site.create_superuser(email, PASSWORD)
     log_in(visitor, email)

@@ -1,4 +1,4 @@
-"""Two machines behind a load balancer, and what is lost when something goes down."""
+"""Two machines behind a load balancer, while a part of the system is down."""
 
 import collections
 import contextlib
@@ -7,28 +7,30 @@ import os
 import shutil
 import signal
 import time
-from pathlib import Path
 
 import pytest
-from conftest import copy_project
-from helpers import Server, free_port, python_of, wait_until
-from load import under_load
-from services import find
-from sites import PRODUCTION
-from test_project import run
+from support.load import under_load
+from support.project import copy_project, python_of, run, run_shell
+from support.server import Server, free_port, wait_until
+from support.site import PRODUCTION
+from support.template import IN_PROJECT
+from support.tools import find_program
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="sends signals")
+pytestmark = [
+    pytest.mark.services,
+    pytest.mark.skipif(os.name == "nt", reason="sends signals"),
+]
 
-VISITORS = 8  # and as many who order
+VISITORS = 8  # Of these, and as many customers who order.
 
 SHOP = """
 from {slug}.settings import *
 
 ROOT_URLCONF = "orders"
-TASKS["default"]["OPTIONS"]["LOCK_TIMEOUT"] = 3  # or the test would take a minute
+TASKS["default"]["OPTIONS"]["LOCK_TIMEOUT"] = 3  # Not a minute.
 """
 
-# The project's own configuration of Caddy, told that TLS ended in front of it.
+# The project's Caddyfile, without TLS.
 BALANCER = """{{
 	admin off
 	auto_https off
@@ -39,22 +41,22 @@ BALANCER = """{{
 
 
 class Machine:
-    """One that serves, and works on tasks."""
+    """A machine with a web server and a worker."""
 
     def __init__(self, folder, env):
         self.folder, self.env = folder, {**env, "PORT": str(free_port())}
         self.start()
 
     def start(self):
-        serve, worker = "scripts/serve.py", "manage.py worker"
+        serve, worker = "scripts/serve.py", "manage.py ox_worker --concurrency=4"
         self.web, self.worker = (
             Server([python_of(self.folder), *command.split()], self.folder, self.env)
             for command in (serve, worker)
         )
-        self.web.wait_until_it_answers(f"http://127.0.0.1:{self.env['PORT']}/readyz")
+        self.web.wait_until_up(f"http://127.0.0.1:{self.env['PORT']}/readyz")
 
     def kill(self):
-        """End it all at once, as a power cut does."""
+        """End both at once, as a power failure does."""
         for server in (self.web, self.worker):
             server.send(signal.SIGKILL)
             server.stop()
@@ -68,7 +70,7 @@ class Machine:
 def shop(released, tmp_path, postgresql, redis):
     """Return the folder and environment of a site that takes orders."""
     folder = copy_project(released, tmp_path)
-    shutil.copy(Path(__file__).parent / "in_project" / "orders.py", folder)
+    shutil.copy(IN_PROJECT / "orders.py", folder)
     (folder / "shop.py").write_text(SHOP.format(slug=folder.name), "utf-8")
     env = {
         **os.environ,
@@ -76,7 +78,6 @@ def shop(released, tmp_path, postgresql, redis):
         "DJANGO_SETTINGS_MODULE": "shop",
         "DATABASE_URL": postgresql.new_database(),
         "CACHE_URL": redis.new_url(),
-        "EMAIL_URL": "smtp://localhost",
         "WEB_CONCURRENCY": "1",
     }
     status, output = run(folder, "manage.py", "migrate", env=env)
@@ -106,7 +107,7 @@ def balancer(machines, serve, tmp_path):
     )
     (tmp_path / "Caddyfile").write_text(BALANCER.format(caddyfile=text), "utf-8")
     serve(
-        [find("caddy"), "run", "--config", tmp_path / "Caddyfile"],
+        [find_program("caddy"), "run", "--config", tmp_path / "Caddyfile"],
         cwd=tmp_path,
         env={
             "HOME": str(tmp_path),
@@ -126,31 +127,29 @@ print(orders.count(), orders.exclude(name__endswith=" fulfilled").count())
 """
 
 
-def test_what_goes_down_takes_few_requests_with_it_and_no_order(
+def test_failures_lose_few_requests_and_no_orders(
     shop, machines, balancer, postgresql, redis
 ):
+    folder, env = shop
     orders_taken = 0
 
     @contextlib.contextmanager
     def visitors():
-        """Have people look and order in the block, and a moment before and after.
-
-        Yield what went wrong.
-        """
+        """Send requests during the block; yield the counts of the failed ones."""
         nonlocal orders_taken
-        looking, ordering = ("GET", "/latest/"), ("POST", "/order/")
-        clients = [itertools.repeat(what) for what in [looking, ordering] * VISITORS]
+        visit, order = ("GET", "/latest/"), ("POST", "/order/")
+        clients = [itertools.repeat(request) for request in [visit, order] * VISITORS]
         failures = collections.Counter()
-        with under_load(balancer, *clients) as answers:
+        with under_load(balancer, *clients) as statuses:
             time.sleep(0.5)
             yield failures
             time.sleep(0.5)
-        orders_taken += answers[201]
-        failures.update(answers)
+        orders_taken += statuses[201]
+        failures.update(statuses)
         del failures[200], failures[201]
 
-    # What the machine was answering is cut off, at most one request a visitor; Caddy
-    # cannot ask again, for an order may have been taken. Nobody else notices.
+    # The requests in flight fail, at most one for each client: Caddy cannot retry them,
+    # since an order may have been saved.
     with visitors() as failures:
         machines[0].kill()
     assert set(failures) <= {502}
@@ -160,7 +159,7 @@ def test_what_goes_down_takes_few_requests_with_it_and_no_order(
         machines[0].start()
     assert not failures
 
-    # So it is with queries. Who comes while there is no database waits for it.
+    # The queries in flight fail. New requests wait for the database.
     with visitors() as failures:
         postgresql.stop()
         time.sleep(1)
@@ -181,14 +180,9 @@ def test_what_goes_down_takes_few_requests_with_it_and_no_order(
             machine.web.wait_for_output("Finished server process")
     assert not failures
 
-    def all_is_fulfilled():
-        count, unfulfilled = map(int, run_in_shop(UNFULFILLED).split())
+    def all_are_fulfilled():
+        count, unfulfilled = map(int, run_shell(folder, UNFULFILLED, env).split())
         assert count >= orders_taken > 0
         return not unfulfilled
 
-    def run_in_shop(code):
-        folder, env = shop
-        command = ("manage.py", "shell", "--no-imports", "-c", code)
-        return run(folder, *command, env=env)[1]
-
-    wait_until(all_is_fulfilled, lambda: machines[1].worker.output)
+    wait_until(all_are_fulfilled, lambda: machines[1].worker.output)

@@ -1,6 +1,5 @@
-"""The template's own README, done word for word on a machine that has only Python."""
+"""The template's README: its commands are run as written, and its tables are correct."""
 
-import json
 import os
 import re
 import subprocess
@@ -8,13 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import TEMPLATE
-from helpers import python_of
-from test_generated_readme import blocks
+from support.markdown import blocks
+from support.project import python_of
+from support.template import QUESTIONS, TEMPLATE
 
 README = (TEMPLATE / "README.md").read_text("utf-8")
-QUESTIONS = json.loads((TEMPLATE / "cookiecutter.json").read_text("utf-8"))
-ASKED = [name for name in QUESTIONS if not name.startswith("_")]
 TEST_COMMAND = blocks(README)[-1].text.strip()
 
 
@@ -24,19 +21,19 @@ def git(*command):
 
 @pytest.fixture
 def repository(tmp_path):
-    """Return the address of a bare repository that holds this tree as it is."""
+    """Return the URL of a bare repository with one commit of the template as it is."""
     bare, index = tmp_path / "django-starter.git", tmp_path / "index"
     git("init", "--quiet", "--bare", "--initial-branch=main", str(bare))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GIT_DIR", str(bare))
         patch.setenv("GIT_INDEX_FILE", str(index))
         git("--work-tree", str(TEMPLATE), "add", "--all", str(TEMPLATE))
-        git("--work-tree", str(TEMPLATE), "commit", "--quiet", "--message=As it is")
+        git("--work-tree", str(TEMPLATE), "commit", "--quiet", "--message=Test")
     return bare.as_uri()
 
 
 def environment(tmp_path, *folders):
-    """Return the environment of a machine with Python, git, and what is in folders."""
+    """Return an environment without uv, and with `folders` first on PATH."""
     config = tmp_path / "cookiecutter.yaml"
     config.write_text(f"cookiecutters_dir: {tmp_path}\nreplay_dir: {tmp_path}\n")
     without_uv = (
@@ -52,14 +49,14 @@ def environment(tmp_path, *folders):
 
 
 def make_project(commands, repository, folder, env):
-    """Type commands of the README, each question answered with Enter."""
+    """Run commands of the README; answer each question with Enter; return the output."""
     folder.mkdir()
     commands = commands.replace("gh:org/django-starter", repository)
     result = subprocess.run(
         ["bash", "-e", "-c", commands],
         cwd=folder,
         env=env,
-        input="\n" * len(ASKED),
+        input="\n" * len(QUESTIONS),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
@@ -68,21 +65,21 @@ def make_project(commands, repository, folder, env):
     return result.stdout
 
 
-def assert_it_is_made(project):
-    def ask(*command):
+def assert_is_ready(project):
+    def output_of(*command):
         return subprocess.run(
             command, cwd=project, stdout=subprocess.PIPE, encoding="utf-8", check=True
         ).stdout
 
-    assert ask(python_of(project), "-m", "django", "--version").startswith("6.1")
-    assert ask(python_of(project), "manage.py", "migrate", "--check") == ""
+    assert output_of(python_of(project), "-m", "django", "--version").startswith("6.1")
+    assert output_of(python_of(project), "manage.py", "migrate", "--check") == ""
     assert re.search(r"^SECRET_KEY=\S{50}", (project / ".env").read_text(), re.M)
-    assert ask("git", "log", "--format=%s") == "First commit\n"
-    assert ask("git", "status", "--porcelain") == ""
+    assert output_of("git", "log", "--format=%s") == "First commit\n"
+    assert output_of("git", "status", "--porcelain") == ""
 
 
-@pytest.mark.skipif(os.name == "nt", reason="types what POSIX shells take")
-def test_the_first_command_needs_nothing_but_python(repository, tmp_path):
+@pytest.mark.skipif(os.name == "nt", reason="runs commands in bash")
+def test_first_command_needs_only_python(repository, tmp_path):
     pip_only, folder = tmp_path / "pip only", tmp_path / "Mes Projets é"
     subprocess.run(
         [
@@ -97,12 +94,12 @@ def test_the_first_command_needs_nothing_but_python(repository, tmp_path):
         blocks(README)[0].text, repository, folder, environment(tmp_path, bin_folder)
     )
 
-    assert_it_is_made(folder / "my_site")
+    assert_is_ready(folder / "my_site")
     assert "my_site is ready. Type next:" in output
 
 
-@pytest.mark.skipif(os.name == "nt", reason="types what POSIX shells take")
-def test_with_uv_one_word_is_enough(repository, tmp_path):
+@pytest.mark.skipif(os.name == "nt", reason="runs commands in bash")
+def test_uvx_command_works(repository, tmp_path):
     uv_only, folder = tmp_path / "uv only", tmp_path / "projects"
     uv_only.mkdir()
     for name in ("uv", "uvx"):
@@ -113,21 +110,21 @@ def test_with_uv_one_word_is_enough(repository, tmp_path):
 
     output = make_project(command, repository, folder, environment(tmp_path, uv_only))
 
-    assert_it_is_made(folder / "my_site")
+    assert_is_ready(folder / "my_site")
     (shown,) = (block.text for block in blocks(README) if block.language == "text")
     seconds = re.compile(r" +[\d.]+ s$", re.MULTILINE)
     assert seconds.sub("", shown) in seconds.sub("", output)
 
 
-def test_every_question_is_explained():
+def test_table_of_questions_is_complete():
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \| .+ \|$", README, re.MULTILINE)
 
-    assert [name for name, _ in rows] == ASKED
+    assert [name for name, _ in rows] == list(QUESTIONS)
     for name, default in rows:
         assert default == QUESTIONS[name] or "{{" in QUESTIONS[name]
 
 
-def test_ci_runs_the_command_that_the_readme_gives():
+def test_ci_runs_the_test_command():
     script = (TEMPLATE / ".ci" / "run").read_text("utf-8")
 
     for command in TEST_COMMAND.split(" && "):

@@ -2,8 +2,9 @@
 
 import itertools
 import os
+import shlex
 import shutil
-import socket
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -84,18 +85,27 @@ class PostgreSQL:
 
 
 class Redis:
-    """A Redis server, which keeps no data when it is stopped."""
+    """A Redis server, which loses its data when it is stopped."""
 
-    def __init__(self):
-        self.program = find_program("redis-server")
+    def __init__(self, password=""):
+        self.programs = {
+            name: find_program(name) for name in ("redis-server", "redis-cli")
+        }
+        self.folder = Path(tempfile.mkdtemp(prefix="redis-"))
+        self.password = password
         self.port = free_port()
         self.numbers = itertools.cycle(range(16))
         self.start()
 
     def start(self):
-        address = ("--bind", "127.0.0.1", "--port", str(self.port))
         self.process = subprocess.Popen(
-            [self.program, *address, "--save", ""],
+            [
+                *(self.programs["redis-server"], "--bind", "127.0.0.1"),
+                *("--port", str(self.port), "--dir", self.folder, "--save", ""),
+                *("--requirepass", self.password),
+                # Tests cause errors with CONFIG and DEBUG.
+                *("--enable-protected-configs", "yes", "--enable-debug-command", "yes"),
+            ],
             stdout=subprocess.PIPE,
             encoding="utf-8",
         )
@@ -104,16 +114,24 @@ class Redis:
                 break
 
     def stop(self):
-        self.process.terminate()
+        self.process.send_signal(signal.SIGCONT)  # A test may have stopped it.
+        self.process.kill()
         self.process.wait()
         self.process.stdout.close()
 
-    def send(self, command):
-        """Send a command; fail unless the answer is OK."""
-        with socket.create_connection(("127.0.0.1", self.port)) as connection:
-            connection.sendall(f"{command}\r\n".encode())
-            assert connection.recv(1024) == b"+OK\r\n", command
+    def command(self, text):
+        """Run a command of Redis; return the reply, which may be an error."""
+        address = ("-h", "127.0.0.1", "-p", str(self.port))
+        done = subprocess.run(
+            [self.programs["redis-cli"], *address, *shlex.split(text)],
+            env={**os.environ, "REDISCLI_AUTH": self.password},
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            check=False,
+        )
+        return done.stdout
 
     def new_url(self):
         """Return the CACHE_URL of a database that is empty."""
-        return f"redis://127.0.0.1:{self.port}/{next(self.numbers)}"
+        user = f":{self.password}@" if self.password else ""
+        return f"redis://{user}127.0.0.1:{self.port}/{next(self.numbers)}"

@@ -38,13 +38,14 @@ class Site:
     A project that is being served.
 
     `env` is what was added to the environment of its processes. `mail()` returns the
-    text of all e-mails that it has sent.
+    text of all e-mails that it has sent, `log()` what its processes have printed.
     """
 
     origin: str
     folder: Path
     env: dict[str, str]
     mail: Callable[[], str]
+    log: Callable[[], str]
 
     def manage(self, *command, **env):
         """Run a command of manage.py while the site is served."""
@@ -84,7 +85,11 @@ def in_development(folder):
             lambda: f"No address was printed:\n{server.output}",
         )
         server.wait_until_up(address[0])
-        yield Site(address[0], folder, {}, lambda: server.output)
+
+        def output():
+            return server.output
+
+        yield Site(address[0], folder, {}, mail=output, log=output)
     finally:
         server.stop()
 
@@ -108,9 +113,13 @@ def in_production(folder, processes=1, **env):
         contextlib.ExitStack() as stack,
     ):
         env = {**PRODUCTION, "EMAIL_URL": f"smtp://127.0.0.1:{mail_port}", **env}
-        site = Site(f"https://localhost:{port}", folder, env, mail)
-        site.manage("collectstatic", "--no-input")
         servers = []
+
+        def log():
+            return "".join(server.output for server in servers)
+
+        site = Site(f"https://localhost:{port}", folder, env, mail, log)
+        site.manage("collectstatic", "--no-input")
         for command in commands:
             servers.append(Server(command, folder, {**os.environ, **env}))
             stack.callback(servers[-1].stop)

@@ -217,7 +217,7 @@ CACHES = {
 if CACHE_URL:
     # https://github.com/jazzband/django-redis
     CACHES["default"] = {
-        "BACKEND": "django_redis.cache.RedisCache",
+        "BACKEND": "ops.cache.RedisCache",
         "LOCATION": CACHE_URL.geturl(),
         "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1},
     }
