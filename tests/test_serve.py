@@ -1,4 +1,4 @@
-"""serve.py: what it refuses, whom it answers while it ends, and how it goes on."""
+"""scripts/serve.py: unsafe configurations, signals, workers that die, connections."""
 
 import itertools
 import json
@@ -11,14 +11,13 @@ import time
 
 import pytest
 from support.load import under_load
-from support.project import copy_project as copy_of
-from support.project import python_of, run
+from support.project import copy_project, python_of, run
 from support.server import fetch, free_port, wait_until
 from support.site import PRODUCTION
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="sends signals")
 
-ENV = {**PRODUCTION, "EMAIL_URL": "smtp://localhost", "WEB_CONCURRENCY": "2"}
+ENV = {**PRODUCTION, "WEB_CONCURRENCY": "2"}
 PROXY = {"Host": "localhost", "X-Forwarded-Proto": "https"}
 
 
@@ -58,7 +57,7 @@ def wait_until_workers(server, started, ended):
     wait_until(are_so_many, lambda: server.output)
 
 
-def test_a_restart_under_load_loses_no_request(site):
+def test_sighup_under_load_loses_no_request(site):
     server, port = site()
 
     with under_load(port, *visitors()) as answers:
@@ -69,7 +68,7 @@ def test_a_restart_under_load_loses_no_request(site):
     assert set(answers) == {200}
 
 
-def test_the_only_worker_serves_until_its_successor_does(site):
+def test_sighup_starts_the_new_worker_before_the_old_one_stops(site):
     server, port = site(WEB_CONCURRENCY="1")
 
     with under_load(port, *visitors()) as answers:
@@ -79,7 +78,7 @@ def test_the_only_worker_serves_until_its_successor_does(site):
     assert set(answers) == {200}
 
 
-def test_a_stop_under_load_loses_no_request_that_was_accepted(site):
+def test_sigterm_under_load_loses_no_accepted_request(site):
     server, port = site()
 
     with under_load(port, *visitors()) as answers:
@@ -91,7 +90,7 @@ def test_a_stop_under_load_loses_no_request_that_was_accepted(site):
     assert set(answers) == {200, "ConnectionRefusedError"}
 
 
-def test_a_request_in_flight_is_answered_while_new_ones_are_refused(site):
+def test_sigterm_finishes_requests_and_refuses_connections(site):
     server, port = site()
     with socket.create_connection(("127.0.0.1", port)) as client:
         client.sendall(
@@ -114,11 +113,11 @@ def is_refused(port):
         return client.connect_ex(("127.0.0.1", port)) != 0
 
 
-def test_a_worker_that_was_killed_is_replaced(site):
+def test_dead_worker_is_replaced(site):
     server, port = site()
     wait_until_workers(server, started=2, ended=0)
 
-    # Stopped, it gives no sign of life, and is being asked for one when it is killed.
+    # A stopped worker answers no health check; it is killed while one is running.
     os.kill(workers(server)[0], signal.SIGSTOP)
     time.sleep(0.7)
     os.kill(workers(server)[0], signal.SIGKILL)
@@ -127,12 +126,10 @@ def test_a_worker_that_was_killed_is_replaced(site):
     assert fetch(f"http://127.0.0.1:{port}/", PROXY)[0] == 200
 
 
-def test_a_release_that_does_not_start_leaves_the_old_one_serving(
-    released, tmp_path, site
-):
-    folder = copy_of(released, tmp_path)
+def test_workers_stay_if_the_new_code_does_not_start(released, tmp_path, site):
+    folder = copy_project(released, tmp_path)
     server, port = site(folder, WEB_CONCURRENCY="1")
-    (folder / "pages" / "urls.py").write_text("a mistake", "utf-8")
+    (folder / "pages" / "urls.py").write_text("a syntax error", "utf-8")
 
     server.process.send_signal(signal.SIGHUP)
 
@@ -140,8 +137,8 @@ def test_a_release_that_does_not_start_leaves_the_old_one_serving(
     assert fetch(f"http://127.0.0.1:{port}/", PROXY)[0] == 200
 
 
-def test_a_restart_takes_up_a_new_env_file(released, tmp_path, site):
-    folder = copy_of(released, tmp_path)
+def test_sighup_reads_the_env_file_again(released, tmp_path, site):
+    folder = copy_project(released, tmp_path)
     env = folder / ".env"
     env.write_text("ALLOWED_HOSTS=localhost\n", "utf-8")
     without = {name: value for name, value in ENV.items() if name != "ALLOWED_HOSTS"}
@@ -156,23 +153,138 @@ def test_a_restart_takes_up_a_new_env_file(released, tmp_path, site):
     assert fetch(f"http://127.0.0.1:{port}/", visitor)[0] == 200
 
 
-def test_more_connections_than_a_worker_takes_are_told_so(released, tmp_path, site):
-    folder = copy_of(released, tmp_path)
-    script = folder / "scripts" / "serve.py"
-    limit = re.compile(r"^LIMIT_CONCURRENCY = \d+$", re.MULTILINE)
-    text, count = limit.subn("LIMIT_CONCURRENCY = 2", script.read_text("utf-8"))
-    assert count == 1
-    script.write_text(text, "utf-8")
-    _, port = site(folder, WEB_CONCURRENCY="1")
+@pytest.fixture
+def change(released, tmp_path):
+    """Return a function that changes constants of server/workers.py in a copy."""
 
-    with socket.create_connection(("127.0.0.1", port)):
-        status, headers, _ = fetch(f"http://127.0.0.1:{port}/livez")
+    def change(**constants):
+        folder = copy_project(released, tmp_path)
+        path = folder / "server" / "workers.py"
+        text = path.read_text("utf-8")
+        for name, value in constants.items():
+            text, count = re.subn(rf"(?m)^{name} = .+$", f"{name} = {value}", text)
+            assert count == 1
+        path.write_text(text, "utf-8")
+        return folder
 
-    assert status == 503
-    assert headers["Connection"] == "close"
+    return change
 
 
-def test_all_that_it_prints_is_json_and_each_request_is_a_line(site):
+SLOW_VIEW = """
+import time
+from django.http import HttpResponse
+
+
+def slow(request):
+    time.sleep(600)
+    return HttpResponse()
+"""
+
+
+def test_sigterm_ends_the_process_while_a_view_hangs(change, site):
+    folder = change(TIMEOUT_GRACEFUL_SHUTDOWN=1)
+    (folder / "pages" / "slow.py").write_text(SLOW_VIEW, "utf-8")
+    urls = folder / "pages" / "urls.py"
+    text = urls.read_text("utf-8").replace(
+        "urlpatterns = [",
+        "from .slow import slow\n\nurlpatterns = [\n    path('slow/', slow),",
+    )
+    urls.write_text(text, "utf-8")
+    server, port = site(folder)
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        head = "".join(f"{name}: {value}\r\n" for name, value in PROXY.items())
+        client.sendall(f"GET /slow/ HTTP/1.1\r\n{head}\r\n".encode())
+        fetch(f"http://127.0.0.1:{port}/livez")
+
+        server.process.send_signal(signal.SIGTERM)
+
+        assert server.wait() == 0
+
+
+def test_workers_end_when_the_supervisor_was_killed(site):
+    server, port = site()
+    wait_until_workers(server, started=2, ended=0)
+
+    server.process.kill()
+
+    wait_until(lambda: is_refused(port), lambda: server.output)
+
+
+def test_silent_connections_are_closed(change, site):
+    _, port = site(change(TIMEOUT_FIRST_REQUEST=1), WEB_CONCURRENCY="1")
+
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.settimeout(30)
+        assert client.recv(1) == b""
+
+
+def test_full_worker_leaves_connections_to_the_others(released, serve):
+    # 80 % of 64 open files: each worker accepts 51 connections.
+    limits = [sys.executable, "-c", LIMIT_FILES, python_of(released)]
+    port = free_port()
+    server = serve(
+        [*limits, "scripts/serve.py"],
+        cwd=released,
+        env={**ENV, "PORT": str(port)},
+        url=f"http://127.0.0.1:{port}/livez",
+    )
+    wait_until_workers(server, started=2, ended=0)
+    clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(80)]
+    try:
+        for client in clients:
+            client.settimeout(30)
+            client.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert client.recv(12) == b"HTTP/1.1 200"
+    finally:
+        for client in clients:
+            client.close()
+
+
+LIMIT_FILES = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+WEBSOCKET = """
+
+django_application = application
+
+
+async def application(scope, receive, send):
+    if scope["type"] != "websocket":
+        return await django_application(scope, receive, send)
+    await receive()
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.send", "text": "hello"})
+    await send({"type": "websocket.close"})
+"""
+
+UPGRADE = (
+    b"GET /ws/ HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
+    b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize(("has_websockets", "status"), [(True, 101), (False, 403)])
+def test_websocket(released, tmp_path, site, has_websockets, status):
+    folder = copy_project(released, tmp_path)
+    if has_websockets:
+        asgi = folder / folder.name / "asgi.py"
+        asgi.write_text(asgi.read_text("utf-8") + WEBSOCKET, "utf-8")
+    server, port = site(folder, WEB_CONCURRENCY="1")
+
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(UPGRADE)
+        response = client.makefile("rb").read()
+
+    assert response.startswith(f"HTTP/1.1 {status} ".encode())
+    assert (b"hello" in response) == has_websockets
+    assert "Traceback" not in server.output
+
+
+def test_log_is_json_with_a_line_for_each_request(site):
     server, port = site()
     server.wait_for_output("Serving on")
     request_id = fetch(f"http://127.0.0.1:{port}/", PROXY)[1]["X-Request-ID"]
@@ -181,12 +293,11 @@ def test_all_that_it_prints_is_json_and_each_request_is_a_line(site):
     server.wait()
 
     lines = [json.loads(line) for line in server.lines]
-    assert [line["status"] for line in lines if line["request_id"] == request_id] == [
-        200
-    ]
+    own = [line for line in lines if line["request_id"] == request_id]
+    assert [line["status_code"] for line in own] == [200]
 
 
-def test_who_serves_is_not_told(site):
+def test_no_server_header_is_sent(site):
     _, port = site(WEB_CONCURRENCY="1")
 
     assert "Server" not in fetch(f"http://127.0.0.1:{port}/", PROXY)[1]
@@ -195,15 +306,17 @@ def test_who_serves_is_not_told(site):
 @pytest.mark.parametrize(
     ("variable", "value", "sentence"),
     [
-        ("DEBUG", "true", "DEBUG=false"),
+        ("DEBUG", "true", "DEBUG set to True"),
         ("SECRET_KEY", "a" * 60, "SECRET_KEY"),
         ("PORT", "http", "PORT=8000"),
-        ("PORT", "0", "PORT=8000"),
+        ("PORT", "99999", "PORT=8001"),
+        ("FORWARDED_ALLOW_IPS", "caddy", "'caddy', which is not an IP address"),
+        ("FORWARDED_ALLOW_IPS", "10.0.0.0/33", "'10.0.0.0/33', which is not"),
         ("HOST", "192.0.2.1", "HOST=127.0.0.1"),
         ("WEB_CONCURRENCY", "-1", "WEB_CONCURRENCY="),
     ],
 )
-def test_what_is_not_fit_is_refused_by_name(released, variable, value, sentence):
+def test_unsafe_configuration_is_refused(released, variable, value, sentence):
     env = {**ENV, "PORT": str(free_port()), variable: value}
 
     status, output = run(released, "scripts/serve.py", env=env)
@@ -213,7 +326,7 @@ def test_what_is_not_fit_is_refused_by_name(released, variable, value, sentence)
     assert "Traceback" not in output
 
 
-def test_all_that_production_lacks_is_named_at_once(released):
+def test_all_missing_variables_are_named(released):
     lacking = dict.fromkeys(("SECRET_KEY", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS"), "")
 
     env = {**ENV, **lacking, "PORT": str(free_port())}
@@ -225,7 +338,7 @@ def test_all_that_production_lacks_is_named_at_once(released):
         assert f"{name}=" in output
 
 
-def test_a_taken_port_is_refused_in_a_sentence(released):
+def test_port_in_use_is_refused(released):
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = str(holder.getsockname()[1])
         status, output = run(released, "scripts/serve.py", env={**ENV, "PORT": port})
@@ -235,8 +348,8 @@ def test_a_taken_port_is_refused_in_a_sentence(released):
     assert port in output
 
 
-def test_static_files_that_were_not_collected_are_missed(released, tmp_path):
-    folder = copy_of(released, tmp_path)
+def test_uncollected_static_files_are_refused(released, tmp_path):
+    folder = copy_project(released, tmp_path)
     with (folder / "static" / "site.css").open("a", encoding="utf-8") as sheet:
         sheet.write("/* Changed since. */")
 
@@ -248,8 +361,8 @@ def test_static_files_that_were_not_collected_are_missed(released, tmp_path):
     assert "python manage.py collectstatic --no-input" in output
 
 
-def test_static_files_that_were_collected_with_debug_on_are_missed(project, tmp_path):
-    folder = copy_of(project, tmp_path)
+def test_static_files_collected_with_debug_are_refused(project, tmp_path):
+    folder = copy_project(project, tmp_path)
     assert run(folder, "manage.py", "collectstatic", "--no-input")[0] == 0
 
     env = {**ENV, "PORT": str(free_port())}
@@ -260,7 +373,7 @@ def test_static_files_that_were_collected_with_debug_on_are_missed(project, tmp_
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="CPUs are limited so on Linux")
-def test_there_is_a_worker_for_each_cpu_that_the_process_may_use(site):
+def test_one_worker_for_each_available_cpu(site):
     mine = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(mine)})
     try:
