@@ -51,7 +51,7 @@ def get_settings(project):
     """Return a function that loads the settings and returns some of them, by name."""
     code = (
         "import json, sys\nfrom {0} import settings\n"
-        "print(json.dumps([getattr(settings, name) for name in sys.argv[1:]]))"
+        "print(json.dumps([getattr(settings, name) for name in sys.argv[1:]], default=str))"
     )
 
     def get_settings(*names, folder=project, **env):

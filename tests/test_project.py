@@ -38,16 +38,16 @@ def test_own_tests_cover_every_line(project, tmp_path):
         assert status == 0, output
 
 
-def test_deployment_check_passes_in_production(project):
-    status, output = run(project, *DEPLOYMENT_CHECK.split(), env=PRODUCTION)
+def test_deployment_check_passes_in_production(released):
+    status, output = run(released, *DEPLOYMENT_CHECK.split(), env=PRODUCTION)
 
     assert status == 0, output
 
 
-def test_deployment_check_rejects_a_short_secret_key(project):
+def test_deployment_check_rejects_a_short_secret_key(released):
     env = {**PRODUCTION, "SECRET_KEY": "short"}
 
-    status, output = run(project, *DEPLOYMENT_CHECK.split(), env=env)
+    status, output = run(released, *DEPLOYMENT_CHECK.split(), env=env)
 
     assert status == 1
     assert "security.W009" in output
