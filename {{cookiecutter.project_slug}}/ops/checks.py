@@ -5,18 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from django.apps import apps
-from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.contrib.staticfiles.storage import ManifestFilesMixin
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.files.storage import storages
-
-
-@register(Tags.security, deploy=True)
-def check_debug(**kwargs: Any) -> list[CheckMessage]:
-    if not settings.DEBUG:
-        return []
-    return [Error("DEBUG is on: remove it, or set DEBUG=false.", id="ops.E001")]
 
 
 @register(Tags.staticfiles, deploy=True)
@@ -34,7 +26,7 @@ def check_static_files(**kwargs: Any) -> list[CheckMessage]:
             f"Static files are not collected ({name}): run "
             "`python manage.py collectstatic --no-input` for each release, with DEBUG "
             "off.",
-            id="ops.E002",
+            id="ops.E001",
         )
     ]
 

@@ -121,18 +121,20 @@ class Handler(ASGIHandler):
                 response.block_size = FILE_BLOCK_SIZE
                 size = int(response.get("Content-Length", FILE_BLOCK_SIZE + 1))
                 if size <= FILE_BLOCK_SIZE:
-                    return read_file(response)
+                    with closing(response):
+                        return read_file(response)
             if response.streaming and not response.is_async:
                 # As long as it takes, other requests may have a thread more.
                 self.threads.detach_thread()
-                async_to_sync(self.send_stream)(response, receive, send)
+                with closing(response):
+                    async_to_sync(self.send_stream)(response, receive, send)
                 return None
             return response
         finally:
             if response is None:
                 signals.request_finished.send(sender=self.__class__)
-            elif response.streaming and response.is_async:
-                close_old_connections()  # The response is closed later, elsewhere.
+            elif response.streaming:
+                close_old_connections()  # Another thread closes the response.
             else:
                 response.close()
 

@@ -232,6 +232,11 @@ class Worker(Process):
 class WorkerServer(Server):
     """A server that shares the connections with other workers, and loses none."""
 
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Load the site before the event loop runs, in which it can make no queries."""
+        self.config.load()
+        super().run(sockets)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept one connection at a time; uvicorn would accept all that wait."""
         await super().startup([])

@@ -4,6 +4,7 @@ from inspect import iscoroutinefunction
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth import get_user_model
+from django.db import connections
 from django.db.models import Model
 
 PASSWORD = "correct horse battery"
@@ -14,6 +15,15 @@ def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and iscoroutinefunction(item.obj):
             item.obj = async_to_sync(item.obj)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep an SQLite test database in a file, which several threads can use."""
+    database = connections.settings["default"]
+    if database["ENGINE"].endswith("sqlite3"):
+        path = tmp_path_factory.mktemp("database") / "test.sqlite3"
+        database["TEST"]["NAME"] = str(path)
 
 
 @pytest.fixture

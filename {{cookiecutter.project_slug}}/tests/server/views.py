@@ -1,4 +1,4 @@
-"""Views and a middleware for asgi_lane.py: what a handler must get right."""
+"""Views and a middleware for test_handler.py."""
 
 import asyncio
 import contextvars
@@ -19,33 +19,34 @@ from django.views.decorators.csrf import csrf_exempt
 
 tenant = contextvars.ContextVar("tenant", default=None)
 
-log = []  # (what, thread) of the request that is served
-held = []  # database connections that were used
-gate = threading.Event()  # what slow views wait for
+events = []  # What happened during the request, and in which thread.
+used_connections = []
+tasks = []
+gate = threading.Event()  # Slow views wait for it.
 
 
-def note(what):
-    log.append((what, threading.get_ident()))
+def record(event):
+    events.append((event, threading.get_ident()))
 
 
 def query():
-    held.append(connections["default"])  # not the proxy of this thread's connection
+    used_connections.append(connections["default"])
     return Group.objects.count()
 
 
 def page(request):
-    note("view")
+    record("view")
     return HttpResponse(f"<p>{query()}</p>")
 
 
 async def a_page(request):
-    note("view")
+    record("view")
     return JsonResponse({"groups": await Group.objects.acount()})
 
 
 class AsyncClass(View):
     async def get(self, request, name):
-        note("view")
+        record("view")
         await asyncio.sleep(0)
         return HttpResponse(name)
 
@@ -79,7 +80,7 @@ def post(request):
 
 @csrf_exempt
 def upload(request):
-    note("view")
+    record("view")
     return JsonResponse(
         {name: [file.name, file.size] for name, file in request.FILES.items()}
         | request.POST.dict()
@@ -94,7 +95,7 @@ async def a_raw(request):
 @transaction.atomic
 def half(request):
     Group.objects.create(name="half")
-    raise ValueError("half way")
+    raise ValueError("after a query")
 
 
 @method_decorator(transaction.non_atomic_requests, name="dispatch")
@@ -108,11 +109,11 @@ def suspicious(request):
 
 
 def exit(request):
-    sys.exit("a view's whim")
+    sys.exit("a view exits")
 
 
 async def a_exit(request):
-    sys.exit("a view's whim")
+    sys.exit("a view exits")
 
 
 def nothing(request):
@@ -122,10 +123,10 @@ def nothing(request):
 def rows(count):
     try:
         for number in range(count):
-            note("row")
+            record("row")
             yield f"{number} of {query()}\n"
     finally:
-        note("rows closed")
+        record("closed")
 
 
 async def a_rows(count):
@@ -133,18 +134,18 @@ async def a_rows(count):
         for number in range(count):
             yield f"{number} of {await Group.objects.acount()}\n"
     finally:
-        log.append(("rows closed", None))
+        events.append(("closed", None))
 
 
 def stream(request):
-    note("view")
+    record("view")
     return StreamingHttpResponse(rows(3))
 
 
 class SlowToClose(list):
     def close(self):
         gate.wait(30)
-        note("closed")
+        record("closed")
 
 
 def slow_to_close(request):
@@ -160,8 +161,8 @@ def broken_stream(request):
 
 
 def cursor_stream(request):
-    """Return rows of a cursor opened by the view, as an export does."""
-    note("view")
+    """Stream the rows of a cursor that the view has opened."""
+    record("view")
     cursor = connection.cursor()
     cursor.execute("SELECT 1 UNION SELECT 2 UNION SELECT 3")
     return StreamingHttpResponse(f"{row[0]}\n" for row in cursor)
@@ -190,19 +191,31 @@ def file(request, size):
 
 def slow(request):
     query()
-    note("view")
+    record("view")
     gate.wait(30)
     return HttpResponse("slow")
 
 
 async def a_slow(request):
     try:
-        note("view")
+        record("view")
         await asyncio.sleep(30)
     except asyncio.CancelledError:
-        log.append(("cancelled", None))
+        events.append(("cancelled", None))
         raise
     return HttpResponse("slow")
+
+
+async def a_task(request):
+    # Without its own context, the task would use the thread of this request.
+    query = asyncio.create_task(count_later(), context=contextvars.Context())
+    tasks.append(query)
+    return HttpResponse()
+
+
+async def count_later():
+    await asyncio.sleep(0.1)
+    return await Group.objects.acount()
 
 
 def context(request):
@@ -211,27 +224,27 @@ def context(request):
     return JsonResponse({"tenant": tenant.get(), "language": language})
 
 
-def elsewhere(request):
-    return HttpResponse("elsewhere")
+def other(request):
+    return HttpResponse("other")
 
 
-async def a_elsewhere(request):
-    return HttpResponse("elsewhere")
+async def a_other(request):
+    return HttpResponse("other")
 
 
-class Elsewhere:
-    """The URLconf of requests that ask for another one."""
+class OtherURLconf:
+    """A URLconf in which sync and async views have changed places."""
 
     urlpatterns = [
-        path("page/", a_elsewhere),
-        path("a-page/", elsewhere),
+        path("page/", a_other),
+        path("a-page/", other),
     ]
 
 
 def other_urlconf(get_response):
     def middleware(request):
-        if "X-Elsewhere" in request.headers:
-            request.urlconf = Elsewhere
+        if "X-URLconf" in request.headers:
+            request.urlconf = OtherURLconf
         return get_response(request)
 
     return middleware
@@ -266,4 +279,5 @@ urlpatterns = [
     path("slow/", slow),
     path("a-slow/", a_slow),
     path("context/", context),
+    path("a-task/", a_task),
 ]
