@@ -127,7 +127,7 @@ def test_every_block_works_as_written(bake, serve, tmp_path):
             for line in block.text.splitlines():
                 if SERVER.search(line):
                     shown = reader.run_server(line, env)
-                elif line == "python manage.py worker":
+                elif line.startswith("python manage.py ox_worker"):
                     reader.run_worker(line)
                 elif "messages" in line and not shutil.which("xgettext"):
                     assert not REQUIRE_TOOLS, "xgettext is not installed"
