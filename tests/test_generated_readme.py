@@ -14,7 +14,10 @@ from support.server import TIMEOUT, fetch, free_port
 from support.site import PRODUCTION, assert_home_and_admin_are_styled
 from support.tools import REQUIRE_TOOLS
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="runs commands in bash")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name == "nt", reason="runs commands in bash"),
+]
 
 SERVER = re.compile(r"scripts/(dev|serve)\.py|^uvicorn |runserver")
 

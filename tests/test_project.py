@@ -27,6 +27,7 @@ def test_own_tools_pass(project, command):
     assert status == 0, output
 
 
+@pytest.mark.slow
 def test_own_tests_cover_every_line(project, tmp_path):
     env = {"COVERAGE_FILE": str(tmp_path / "coverage")}
     for command in (
