@@ -263,6 +263,7 @@ def test_localhost_is_always_allowed_with_debug(get_settings):
     assert {"example.com", ".localhost", "127.0.0.1", "[::1]"} <= set(hosts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["runserver", "uvicorn"])
 def test_reload_reads_an_edited_env_file(workspace, serve, name):
     port = free_port()

@@ -90,6 +90,7 @@ def test_uvicorn_shows_a_saved_template_without_a_restart(workspace, serve):
     assert "Good evening" in fetch(address)[2]
 
 
+@pytest.mark.slow
 def test_uvicorn_restarts_when_a_python_file_is_saved(workspace, serve):
     port = free_port()
     address = f"http://127.0.0.1:{port}"
