@@ -27,7 +27,10 @@ from uv import find_uv_bin
 BOOTSTRAP = TREE / "scripts" / "bootstrap.py"
 UV = find_uv_bin()
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="The fakes are shell scripts.")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name == "nt", reason="The fakes are shell scripts."),
+]
 
 PYPROJECT = """\
 [project]

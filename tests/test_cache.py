@@ -14,6 +14,7 @@ from support.site import in_production
 
 pytestmark = [
     pytest.mark.services,
+    pytest.mark.slow,
     pytest.mark.skipif(os.name == "nt", reason="sends signals"),
     # The certificate of support.site.tls_proxy is from no trusted authority.
     pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning"),

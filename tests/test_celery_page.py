@@ -18,6 +18,7 @@ from support.template import IN_PROJECT
 
 pytestmark = [
     pytest.mark.services,
+    pytest.mark.slow,
     pytest.mark.skipif(os.name == "nt", reason="runs commands in bash"),
 ]
 

@@ -12,6 +12,8 @@ from support.server import fetch, free_port, wait_until
 from support.site import HTTPS, PRODUCTION
 from support.template import IN_PROJECT
 
+pytestmark = pytest.mark.slow
+
 # A request with a session, which is looked up in the database.
 BROWSER = {**HTTPS, "Cookie": "__Host-sessionid=" + "a" * 32}
 

@@ -15,7 +15,10 @@ from support.services import POSTGRESQL_FOLDERS
 from support.site import PRODUCTION
 from support.tools import find_program
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="runs commands in bash")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name == "nt", reason="runs commands in bash"),
+]
 
 # Commands that need root, or a machine of their own.
 SKIPPED = re.compile(r"^(sudo|docker|curl|sed) |\| sudo ")

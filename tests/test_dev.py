@@ -159,6 +159,7 @@ def test_no_free_port_is_an_error(dev, project):
         assert "65525 to 65535 are all taken" in only_line(server)
 
 
+@pytest.mark.slow
 def test_two_servers_started_at_once_use_different_ports(dev, project):
     port = str(free_port())
     servers = [dev(project, "--port", port) for _ in range(2)]
@@ -275,6 +276,7 @@ def test_saved_template_reloads_the_page_without_a_restart(dev, workspace):
     assert OpenPage(address).processes == page.processes
 
 
+@pytest.mark.slow
 def test_saved_static_file_reloads_the_page_without_a_restart(dev, workspace):
     server, address = start(dev, workspace)
     page = OpenPage(address)
@@ -286,6 +288,7 @@ def test_saved_static_file_reloads_the_page_without_a_restart(dev, workspace):
     assert OpenPage(address).processes == page.processes
 
 
+@pytest.mark.slow
 def test_first_static_file_of_an_app_is_watched(dev, workspace):
     server, address = start(dev, workspace)
     style = workspace / "pages" / "static" / "pages" / "first.css"

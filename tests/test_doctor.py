@@ -10,7 +10,7 @@ from support.project import copy_project, python_of, run
 from support.server import Server, free_port
 from support.site import PRODUCTION, mail_server
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ def get_settings(project):
     """Return a function that loads the settings and returns some of them, by name."""
     code = (
         "import json, sys\nfrom {0} import settings\n"
-        "print(json.dumps([getattr(settings, name) for name in sys.argv[1:]]))"
+        "print(json.dumps([getattr(settings, name) for name in sys.argv[1:]], default=str))"
     )
 
     def get_settings(*names, folder=project, **env):
@@ -263,6 +263,7 @@ def test_localhost_is_always_allowed_with_debug(get_settings):
     assert {"example.com", ".localhost", "127.0.0.1", "[::1]"} <= set(hosts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["runserver", "uvicorn"])
 def test_reload_reads_an_edited_env_file(workspace, serve, name):
     port = free_port()

@@ -14,7 +14,10 @@ from support.server import TIMEOUT, fetch, free_port
 from support.site import PRODUCTION, assert_home_and_admin_are_styled
 from support.tools import REQUIRE_TOOLS
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="runs commands in bash")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name == "nt", reason="runs commands in bash"),
+]
 
 SERVER = re.compile(r"scripts/(dev|serve)\.py|^uvicorn |runserver")
 
@@ -127,7 +130,7 @@ def test_every_block_works_as_written(bake, serve, tmp_path):
             for line in block.text.splitlines():
                 if SERVER.search(line):
                     shown = reader.run_server(line, env)
-                elif line == "python manage.py worker":
+                elif line.startswith("python manage.py ox_worker"):
                     reader.run_worker(line)
                 elif "messages" in line and not shutil.which("xgettext"):
                     assert not REQUIRE_TOOLS, "xgettext is not installed"

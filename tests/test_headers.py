@@ -148,6 +148,7 @@ def test_server_error_page_hides_the_error(get):
 
 
 @pytest.mark.browser
+@pytest.mark.slow
 def test_observatory_grade_is_a_plus(server, tmp_path):
     find_npm_file("@mdn/mdn-http-observatory/package.json")
     node = find_program("node")

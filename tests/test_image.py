@@ -22,6 +22,7 @@ ENGINE = shlex.split(os.environ.get("CONTAINER_ENGINE", ""))
 
 pytestmark = [
     pytest.mark.image,
+    pytest.mark.slow,
     pytest.mark.skipif(not ENGINE, reason="CONTAINER_ENGINE is not set"),
 ]
 

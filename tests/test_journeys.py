@@ -11,7 +11,7 @@ import pyotp
 import pytest
 from support.browser import Visitor, thorough_visitor
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PASSWORD = "correct horse battery"
 NEW_PASSWORD = "staple of the horse"

@@ -18,6 +18,7 @@ from support.tools import find_program
 
 pytestmark = [
     pytest.mark.services,
+    pytest.mark.slow,
     pytest.mark.skipif(os.name == "nt", reason="sends signals"),
 ]
 

@@ -9,7 +9,7 @@ from support.browser import ARGUMENTS, find_chromium, thorough_visitor, validate
 from support.template import TREE
 from support.tools import find_npm_file, find_program
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PAGES = ["/", "/accounts/login/", "/accounts/signup/"]
 

@@ -27,6 +27,7 @@ def test_own_tools_pass(project, command):
     assert status == 0, output
 
 
+@pytest.mark.slow
 def test_own_tests_cover_every_line(project, tmp_path):
     env = {"COVERAGE_FILE": str(tmp_path / "coverage")}
     for command in (
@@ -38,16 +39,16 @@ def test_own_tests_cover_every_line(project, tmp_path):
         assert status == 0, output
 
 
-def test_deployment_check_passes_in_production(project):
-    status, output = run(project, *DEPLOYMENT_CHECK.split(), env=PRODUCTION)
+def test_deployment_check_passes_in_production(released):
+    status, output = run(released, *DEPLOYMENT_CHECK.split(), env=PRODUCTION)
 
     assert status == 0, output
 
 
-def test_deployment_check_rejects_a_short_secret_key(project):
+def test_deployment_check_rejects_a_short_secret_key(released):
     env = {**PRODUCTION, "SECRET_KEY": "short"}
 
-    status, output = run(project, *DEPLOYMENT_CHECK.split(), env=env)
+    status, output = run(released, *DEPLOYMENT_CHECK.split(), env=env)
 
     assert status == 1
     assert "security.W009" in output
@@ -89,6 +90,7 @@ def test_uvicorn_shows_a_saved_template_without_a_restart(workspace, serve):
     assert "Good evening" in fetch(address)[2]
 
 
+@pytest.mark.slow
 def test_uvicorn_restarts_when_a_python_file_is_saved(workspace, serve):
     port = free_port()
     address = f"http://127.0.0.1:{port}"

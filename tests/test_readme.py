@@ -78,6 +78,7 @@ def assert_is_ready(project):
     assert output_of("git", "status", "--porcelain") == ""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="runs commands in bash")
 def test_first_command_needs_only_python(repository, tmp_path):
     pip_only, folder = tmp_path / "pip only", tmp_path / "Mes Projets é"
@@ -98,6 +99,7 @@ def test_first_command_needs_only_python(repository, tmp_path):
     assert "my_site is ready. Type next:" in output
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="runs commands in bash")
 def test_uvx_command_works(repository, tmp_path):
     uv_only, folder = tmp_path / "uv only", tmp_path / "projects"

@@ -15,7 +15,10 @@ from support.project import copy_project, python_of, run
 from support.server import fetch, free_port, wait_until
 from support.site import PRODUCTION
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="sends signals")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name == "nt", reason="sends signals"),
+]
 
 ENV = {**PRODUCTION, "WEB_CONCURRENCY": "2"}
 PROXY = {"Host": "localhost", "X-Forwarded-Proto": "https"}

@@ -105,6 +105,7 @@ print(*settings.SECURE_CSP["img-src"])
 """
 
 
+@pytest.mark.slow
 def test_storage_url_sends_uploads_to_object_storage(project, monkeypatch):
     for name, value in (("ACCESS_KEY_ID", "key"), ("SECRET_ACCESS_KEY", "secret")):
         monkeypatch.setenv(f"AWS_{name}", value)

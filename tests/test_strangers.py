@@ -9,9 +9,10 @@ from support.project import copy_project
 from support.site import in_production
 
 # No authority that this machine trusts signed the certificate of the test's proxy.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::urllib3.exceptions.InsecureRequestWarning"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning"),
+]
 
 KNOWN = "mary@example.com"
 PASSWORD = "correct horse battery"

@@ -11,6 +11,8 @@ from support.server import free_port, wait_until
 from support.site import PRODUCTION, mail_server
 from support.template import IN_PROJECT
 
+pytestmark = pytest.mark.slow
+
 # As in production, with shorter delays.
 SETTINGS = """
 from {slug}.settings import *

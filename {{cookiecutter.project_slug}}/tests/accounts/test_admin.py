@@ -18,8 +18,8 @@ LISTS = [
 ]
 
 
-def make(number):
-    """Make somebody who is in every list of the admin."""
+def create_user(number):
+    """Create a user with an object in each list of the admin."""
     user = User.objects.create_user(f"user{number}@example.com")
     user.groups.create(name=f"Group {number}")
     user.emailaddress_set.create(email=user.email)
@@ -28,44 +28,44 @@ def make(number):
     return user
 
 
-def test_the_admin_is_entered_through_the_log_in_of_the_site(client):
+def test_admin_redirects_to_the_login_page_of_the_site(client):
     response = client.get("/admin/", follow=True)
 
     assert response.redirect_chain[-1][0] == "/accounts/login/?next=%2Fadmin%2F"
 
 
-def test_the_admin_is_closed_to_those_who_are_not_staff(client, ada):
+def test_admin_is_forbidden_for_users_who_are_not_staff(client, ada):
     client.force_login(ada)
 
     assert client.get("/admin/", follow=True).status_code == 403
 
 
-def test_a_password_is_changed_where_everybody_changes_it(admin_client):
+def test_admin_redirects_to_the_password_page_of_the_site(admin_client):
     response = admin_client.get("/admin/password_change/")
 
     assert response.headers["Location"] == reverse("account_change_password")
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_a_longer_list_takes_no_more_queries(
+def test_number_of_queries_does_not_depend_on_the_length_of_a_list(
     admin_client, django_assert_num_queries, name
 ):
     url = reverse(f"admin:{name}_changelist")
-    make(1)
+    create_user(1)
     with CaptureQueriesContext(connection) as queries:
         admin_client.get(url)
 
     for number in range(2, 9):
-        make(number)
+        create_user(number)
 
     with django_assert_num_queries(len(queries)):
         assert "user8" in admin_client.get(url).text or name == "auth_group"
 
 
 @pytest.mark.parametrize("name", ["accounts_user", *LISTS[1:2], *LISTS[4:]])
-def test_somebody_is_found_by_address(admin_client, name):
-    make(1)
-    make(2)
+def test_lists_are_searched_by_address(admin_client, name):
+    create_user(1)
+    create_user(2)
 
     page = admin_client.get(reverse(f"admin:{name}_changelist"), {"q": "user2@"}).text
 
@@ -73,7 +73,7 @@ def test_somebody_is_found_by_address(admin_client, name):
     assert "user1@example.com" not in page
 
 
-def test_a_user_is_added_by_address(admin_client):
+def test_user_is_added_by_address(admin_client):
     admin_client.post(
         reverse("admin:accounts_user_add"),
         {
@@ -87,7 +87,7 @@ def test_a_user_is_added_by_address(admin_client):
     assert User.objects.get(email="grace@example.com").has_usable_password()
 
 
-def test_a_new_name_leaves_the_address_verified(admin_client, ada):
+def test_change_of_the_name_keeps_the_address_verified(admin_client, ada):
     url = reverse("admin:accounts_user_change", args=[ada.pk])
     admin_client.post(url, {"email": ada.email, "first_name": "Ada"})
 
@@ -96,7 +96,7 @@ def test_a_new_name_leaves_the_address_verified(admin_client, ada):
     assert ada.emailaddress_set.get().verified
 
 
-def test_a_new_address_takes_the_place_of_the_old_one(admin_client, client, ada):
+def test_change_of_the_address_replaces_the_verified_address(admin_client, client, ada):
     url = reverse("admin:accounts_user_change", args=[ada.pk])
     admin_client.post(url, {"email": "ada@example.org", "is_active": "on"})
 
@@ -105,8 +105,8 @@ def test_a_new_address_takes_the_place_of_the_old_one(admin_client, client, ada)
     assert not ada.emailaddress_set.exists()
 
 
-def test_the_secret_of_an_authenticator_app_is_not_shown(admin_client):
-    app = make(1).authenticator_set.get()
+def test_secret_of_an_authenticator_app_is_not_shown(admin_client):
+    app = create_user(1).authenticator_set.get()
 
     page = admin_client.get(reverse("admin:mfa_authenticator_change", args=[app.pk]))
 
