@@ -39,7 +39,7 @@ class UserAdmin(BaseUserAdmin):
     fieldsets = (
         (None, {"fields": ("email", "password")}),
         (_("Personal info"), {"fields": ("first_name", "last_name")}),
-        *BaseUserAdmin.fieldsets[2:],
+        *tuple(BaseUserAdmin.fieldsets or ())[2:],
     )
     add_fieldsets = (
         (

@@ -33,10 +33,10 @@ def check_static_files(**kwargs: Any) -> list[CheckMessage]:
 
 def find_uncollected(storage: Any, manifest: Path) -> str | None:
     """Return the name of a file that changed after the manifest was written, or None."""
-    ignored = apps.get_app_config("staticfiles").ignore_patterns
+    config: Any = apps.get_app_config("staticfiles")
     seen = set()
     for finder in get_finders():
-        for path, source in finder.list(ignored):
+        for path, source in finder.list(config.ignore_patterns):
             prefix = getattr(source, "prefix", None)
             name = f"{prefix}/{path}" if prefix else path
             file = Path(source.path(path))

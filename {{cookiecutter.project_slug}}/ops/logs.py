@@ -32,7 +32,7 @@ class RequestFilter(logging.Filter):
         if is_response and hasattr(request, "id"):
             return False
         record = copy(record)  # Other handlers may need the original.
-        del record.request
+        record.__dict__.pop("request")
         path = request.path.encode("unicode_escape").decode()  # As Django logs it.
         record.msg = record.getMessage().replace(path, safe_path(request))
         record.args = ()

@@ -10,6 +10,7 @@ import email.policy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from email.message import Message
+from typing import Any
 
 from cryptography.fernet import Fernet, MultiFernet
 from django.conf import settings
@@ -58,7 +59,8 @@ def send_message(from_email: str, recipients: list[str], encrypted: str) -> None
     sends it again, with the same Message-ID.
     """
     content = get_cipher().decrypt(encrypted)
-    mailers["smtp"].send_messages([QueuedMessage(from_email, recipients, content)])
+    message: Any = QueuedMessage(from_email, recipients, content)
+    mailers["smtp"].send_messages([message])
 
 
 @dataclass

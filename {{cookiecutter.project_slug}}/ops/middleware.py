@@ -16,10 +16,17 @@ from .logs import request_id, safe_path
 logger = logging.getLogger(__name__)
 
 
+class LoggedRequest(HttpRequest):
+    """What RequestLogMiddleware adds to a request."""
+
+    id: str
+    started_at: float
+
+
 class RequestLogMiddleware(MiddlewareMixin):
     """Log each request, and send its id in the X-Request-ID header."""
 
-    def process_request(self, request: HttpRequest) -> None:
+    def process_request(self, request: LoggedRequest) -> None:
         request.id = get_request_id(request)
         request.started_at = time.perf_counter()
         # Not reset by the response: Django and uvicorn may log more after it.
@@ -31,7 +38,7 @@ class RequestLogMiddleware(MiddlewareMixin):
             warn_of_untrusted_proxy(request.META.get("REMOTE_ADDR", ""))
 
     def process_response(
-        self, request: HttpRequest, response: HttpResponseBase
+        self, request: LoggedRequest, response: HttpResponseBase
     ) -> HttpResponseBase:
         response.headers["X-Request-ID"] = request.id
         if not request.path.startswith(settings.REQUEST_LOG_EXCLUDE):

@@ -26,7 +26,7 @@ from django.core import signals
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.db import close_old_connections
-from django.http import FileResponse, HttpResponse, HttpResponseBase
+from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from django.urls import resolve, set_script_prefix
 
 from .threads import ThreadPool
@@ -82,36 +82,34 @@ class Handler(ASGIHandler):
         except RequestAborted:
             return
         is_async = is_async_view(scope)
-        respond = sync_to_async(
-            self.respond,
-            thread_sensitive=False,
-            executor=self.async_threads if is_async else self.threads,
-        )
+        # asgiref accepts any executor, but its annotation does not.
+        pool: Any = self.async_threads if is_async else self.threads
+        respond = sync_to_async(self.respond, thread_sensitive=False, executor=pool)
         with closing(body_file):
-            call = respond(scope, body_file, receive, send)
-            response = await (until_disconnect(call, receive) if is_async else call)
-            if response is None:
-                return
-            if not response.streaming:
+            if is_async:
+                response = await until_disconnect(respond(scope, body_file), receive)
+            else:
+                response = await respond(scope, body_file, receive, send)
+            if response and response.streaming:
+                try:
+                    await self.send_stream(response, receive, send)
+                finally:
+                    await asyncio.shield(sync_to_async(response.close)())
+            elif response:
                 await self.send_response(response, send)
-                return
-            try:
-                await until_disconnect(self.send_response(response, send), receive)
-            finally:
-                await asyncio.shield(sync_to_async(response.close)())
 
     def respond(
-        self, scope: Any, body_file: Any, receive: Any, send: Any
-    ) -> HttpResponseBase | None:
+        self, scope: Any, body_file: Any, receive: Any = None, send: Any = None
+    ) -> Any:
         """
         Return the response of a request. Called in a thread.
 
-        A synchronous stream is sent from here, since its parts and its database cursor
-        belong to this thread. In this case, None is returned.
+        The stream of a synchronous view is sent from here, since its database cursor
+        belongs to this thread. In this case, None is returned.
         """
         set_script_prefix(get_script_prefix(scope))
         signals.request_started.send(sender=self.__class__, scope=scope)
-        response = None
+        response: Any = None
         try:
             request, response = self.create_request(scope, body_file)
             if request:
@@ -119,11 +117,11 @@ class Handler(ASGIHandler):
                 response._handler_class = self.__class__
             if isinstance(response, FileResponse):
                 response.block_size = FILE_BLOCK_SIZE
-                size = int(response.get("Content-Length", FILE_BLOCK_SIZE + 1))
+                size = int(response.get("Content-Length") or FILE_BLOCK_SIZE + 1)
                 if size <= FILE_BLOCK_SIZE:
                     with closing(response):
                         return read_file(response)
-            if response.streaming and not response.is_async:
+            if send and response.streaming and not response.is_async:
                 # As long as it takes, other requests may have a thread more.
                 self.threads.detach_thread()
                 with closing(response):
@@ -139,10 +137,12 @@ class Handler(ASGIHandler):
                 response.close()
 
     async def send_stream(
-        self, response: HttpResponseBase, receive: Any, send: Any
+        self, response: StreamingHttpResponse, receive: Any, send: Any
     ) -> None:
-        """Send a synchronous stream until the client disconnects."""
-        response.streaming_content = iterate(iter(response.streaming_content))
+        """Send a streaming response until the client disconnects."""
+        if not response.is_async:
+            parts: Any = response.streaming_content
+            response.streaming_content = iterate(iter(parts))
         await until_disconnect(self.send_response(response, send), receive)
 
 
@@ -162,8 +162,8 @@ def is_async_view(scope: Any) -> bool:
 
 async def iterate(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
     """Yield the parts of a stream, each read in the thread that sends it."""
-    end = object()
-    while (part := await sync_to_async(next)(parts, end)) is not end:
+    read = sync_to_async(lambda: next(parts, None))
+    while (part := await read()) is not None:
         yield part
 
 

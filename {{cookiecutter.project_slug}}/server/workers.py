@@ -288,7 +288,7 @@ class WorkerServer(Server):
         await asyncio.sleep(TIMEOUT_OTHER_WORKERS)
         Connection.is_stopping = True
         self.loop.remove_reader(self.listener)
-        accepted = []
+        accepted: list[socket.socket] = []
         with suppress(OSError):
             while len(accepted) < self.config.backlog:
                 accepted.append(self.listener.accept()[0])

@@ -11,6 +11,7 @@ All settings: https://docs.djangoproject.com/en/6.1/ref/settings/
 import ssl
 from email.headerregistry import Address
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from django.utils.csp import CSP
@@ -125,7 +126,7 @@ if LIVE_RELOAD:
 # Templates
 # https://docs.djangoproject.com/en/6.1/topics/templates/
 
-TEMPLATES = [
+TEMPLATES: list[dict[str, Any]] = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "templates"],
@@ -205,7 +206,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # The default is a table in the database. All processes must share the cache, since
 # failed log-ins are counted there.
-CACHES = {
+CACHES: dict[str, dict[str, Any]] = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
         "LOCATION": "cache",
@@ -253,7 +254,7 @@ TASKS = {
 # https://docs.djangoproject.com/en/6.1/topics/email/
 
 DEFAULT_FROM_EMAIL = str(Address(SITE["name"], addr_spec=SITE["email"]))
-MAILERS = {"default": {"BACKEND": "ops.mail.ConsoleBackend"}}
+MAILERS: dict[str, dict[str, Any]] = {"default": {"BACKEND": "ops.mail.ConsoleBackend"}}
 
 if EMAIL_URL:
     MAILERS = {
@@ -353,7 +354,7 @@ WHITENOISE_ALLOW_ALL_ORIGINS = False
 MEDIA_URL = "media/"
 MEDIA_ROOT = BASE_DIR / "media"
 
-STORAGES = {
+STORAGES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
         "BACKEND": (

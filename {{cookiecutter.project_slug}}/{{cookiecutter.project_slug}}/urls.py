@@ -15,11 +15,11 @@ urlpatterns = [
     path("admin/", admin.site.urls),
 ]
 
-# Uploaded files, while DEBUG is on; in production the proxy in front serves them.
-urlpatterns += static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT)
-
 if settings.DEBUG:
-    urlpatterns += [path("__csp__/", csp_report)]
+    # In production, the proxy serves uploaded files.
+    development = static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT)
+    development += [path("__csp__/", csp_report)]
+    urlpatterns += [path("", include(development))]
 
 if settings.LIVE_RELOAD:
     urlpatterns += [path("__reload__/", include("django_browser_reload.urls"))]

@@ -530,7 +530,7 @@ async def test_shutdown_waits_for_views_that_finish(handler):
     inbox.put_nowait({"type": "lifespan.shutdown"})
     await lifespan
     await client.wait()
-    assert not handler.threads.threads
+    await wait_until(lambda: not handler.threads.threads)
     assert not any(connection.connection for connection in views.used_connections)
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core import signing
-from django.core.cache import cache
+from django.core.cache import cache, caches
 from django.core.checks import WARNING, run_checks
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
@@ -111,7 +111,7 @@ def check_cache() -> str:
             "a value was written but not read back: see the log for the reason, and "
             "check CACHE_URL and whether its server accepts writes"
         )
-    return f"ok ({settings.CACHES['default']['BACKEND'].rpartition('.')[2]})"
+    return f"ok ({type(caches['default']).__name__})"
 
 
 def check_worker() -> str:
