@@ -1,6 +1,7 @@
 """Measure a generated project under its own server, and under others.
 
-    python benchmarks/load.py [--quick] [lane] [peers] [sqlite] [start]
+    python benchmarks/load.py [--quick] [lane] [peers] [waits] [beside]
+                              [sqlite] [start]
 
 Prints the tables of each name given or, without one, of all: about ten minutes, or
 two with --quick, which takes one round and tells no more than whether it works.
@@ -60,7 +61,9 @@ SERVERS = {
     "uvicorn": f"{UVICORN} --workers {{workers}} my_site.asgi:application",
     "uvicorn, stock ASGI": f"{UVICORN} --workers {{workers}} bench.stock:application",
     "gunicorn, 4 threads": f"{GUNICORN} --threads 4 bench.wsgi",
+    "gunicorn, 32 threads": f"{GUNICORN} --threads 32 bench.wsgi",
     "gunicorn, sync": f"{GUNICORN} bench.wsgi",
+    "granian, 32 threads": f"{GRANIAN} --blocking-threads 32 bench.wsgi:application",
     "granian, WSGI": f"{GRANIAN} bench.wsgi:application",
     "runserver": "manage.py runserver --noreload {port}",
     "startproject, uvicorn": f"{UVICORN} --app-dir bare bare.asgi:application",
@@ -175,12 +178,46 @@ def lane(project, rounds):
 
 def peers(project, rounds):
     """Two workers each (runserver is always one process): what a site is served by."""
-    names = [
-        name for name in SERVERS if name not in ("uvicorn", "startproject, uvicorn")
-    ]
+    names = (
+        "serve.py",
+        "uvicorn, stock ASGI",
+        "gunicorn, 4 threads",
+        "gunicorn, sync",
+        "granian, WSGI",
+        "runserver",
+    )
     asked = paths_of(project)
     del asked["async JSON"]
     compare(project, names, 2, asked, [1, 32, 256], rounds)
+
+
+def waits(project, rounds):
+    """Two workers each, and views that wait as for a database on another machine."""
+    names = (
+        "serve.py",
+        "uvicorn, stock ASGI",
+        "gunicorn, 4 threads",
+        "gunicorn, 32 threads",
+        "granian, 32 threads",
+    )
+    asked = {f"waits {ms} ms": f"/wait/{ms}/" for ms in (5, 20, 100)}
+    compare(project, names, 2, asked, [8, 32, 300], rounds)
+
+
+def beside(project, rounds):
+    """8 clients on the home page beside 2 on a view that computes for 50 ms."""
+    names = "serve.py", "gunicorn, 4 threads", "gunicorn, 32 threads"
+    runs = defaultdict(list)
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor() as pool:
+        servers = {
+            name: stack.enter_context(Server(project, name, 2)) for name in names
+        }
+        for _, name in itertools.product(range(rounds), names):
+            computing = pool.submit(servers[name].ask, "/compute/50/", 2, 3)
+            runs[name].append(servers[name].ask("/", 8, 2))
+            computing.result()
+    rows = {name: [describe(runs[name])] for name in names}
+    print_table("8 at a time, beside 2", ["home page"], rows)
 
 
 def sqlite(project, rounds):
@@ -277,7 +314,9 @@ def print_table(title, columns, rows):
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
-TABLES = {table.__name__: table for table in (lane, peers, sqlite, start)}
+TABLES = {
+    table.__name__: table for table in (lane, peers, waits, beside, sqlite, start)
+}
 
 
 def main():

@@ -149,7 +149,7 @@ def test_every_block_works_as_written(bake, serve, tmp_path):
             path = project / block.file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text, "utf-8")
-        elif block.section == "Start it":
+        elif block.section == "Start the site":
             for line in block.text.splitlines():
                 assert line.strip() in shown
         elif block.section == "What is where":

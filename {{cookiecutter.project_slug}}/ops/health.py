@@ -1,6 +1,7 @@
 """Health checks for load balancers, Kubernetes and monitoring."""
 
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import suppress
@@ -105,9 +106,9 @@ def check_database() -> str | None:
 
 
 def check_cache() -> str | None:
-    if cache.get("readyz") is None:
-        cache.set("readyz", True, timeout=None)
-    return None if cache.get("readyz") else "cache"
+    value = time.time()
+    cache.set("readyz", value)
+    return None if cache.get("readyz") == value else "cache"
 
 
 VIEWS = {"/livez": livez, "/readyz": readyz}

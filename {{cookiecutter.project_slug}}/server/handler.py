@@ -25,7 +25,7 @@ from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 from django.core import signals
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
 from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from django.urls import resolve, set_script_prefix
 
@@ -33,6 +33,8 @@ from .threads import ThreadPool
 
 MAX_THREADS = 64
 MAX_ASYNC_THREADS = 1000
+# A thread that waits too long for a connection of a database pool raises PoolTimeout.
+MAX_THREADS_PER_CONNECTION = 4
 # Bytes. A file of up to this size is read at once, a larger one in such blocks.
 FILE_BLOCK_SIZE = 2**20
 
@@ -48,7 +50,7 @@ class Handler(ASGIHandler):
 
     def __init__(self) -> None:
         super().__init__()
-        self.threads = ThreadPool(MAX_THREADS)
+        self.threads = ThreadPool(get_max_threads())
         # These threads wait, whatever CPU the process uses.
         self.async_threads = ThreadPool(MAX_ASYNC_THREADS, max_cpu=float("inf"))
         # For the queries of async responses.
@@ -144,6 +146,16 @@ class Handler(ASGIHandler):
             parts: Any = response.streaming_content
             response.streaming_content = iterate(iter(parts))
         await until_disconnect(self.send_response(response, send), receive)
+
+
+def get_max_threads() -> int:
+    """Return the maximum number of threads, which depends on the database pools."""
+    sizes = [MAX_THREADS]
+    for database in connections.settings.values():
+        pool = database.get("OPTIONS", {}).get("pool")
+        if isinstance(pool, dict):
+            sizes.append(MAX_THREADS_PER_CONNECTION * pool.get("max_size", 4))
+    return min(sizes)
 
 
 def is_async_view(scope: Any) -> bool:

@@ -110,6 +110,14 @@ class Env(environ.Env):
 # Casts for Env, which raise ValueError with what is wrong.
 
 
+def positive(value: str) -> int:
+    """Return a whole number that is not 0."""
+    number: int = Env.parse_value(value, int)
+    if number == 0:
+        raise ValueError("is 0")
+    return number
+
+
 def hosts(value: str) -> list[str]:
     """Return the host names in a list separated by commas."""
     names = Env.parse_value(value, list)

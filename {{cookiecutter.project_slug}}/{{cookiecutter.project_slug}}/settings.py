@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from django.utils.csp import CSP
 from django.utils.translation import gettext_lazy as _
 
-from .environment import Env, database, hosts, networks, query_options, url
+from .environment import Env, database, hosts, networks, positive, query_options, url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -42,7 +42,7 @@ DATABASE = env(
     default={"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "db.sqlite3"},
 )
 DATABASE_POOL_MIN = env.int("DATABASE_POOL_MIN", default=1)
-DATABASE_POOL_MAX = env.int("DATABASE_POOL_MAX", default=10)
+DATABASE_POOL_MAX = env("DATABASE_POOL_MAX", cast=positive, default=10)
 CACHE_URL = env("CACHE_URL", cast=url("redis", "rediss"), default=None)
 EMAIL_URL = env(
     "EMAIL_URL",
@@ -53,7 +53,7 @@ STORAGE_URL = env("STORAGE_URL", cast=url("http", "https"), default=None)
 LIVE_RELOAD = env.bool("LIVE_RELOAD", default=False) and DEBUG
 # For scripts/serve.py. 0 workers: one for each CPU.
 HOST = env.str("HOST", default="127.0.0.1")
-PORT = env.int("PORT", default=8000)
+PORT = env("PORT", cast=positive, default=8000)
 WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", default=0)
 FORWARDED_ALLOW_IPS = env(
     "FORWARDED_ALLOW_IPS",
@@ -180,7 +180,7 @@ if DATABASE["ENGINE"].endswith(("postgresql", "postgis")):
     DATABASE["CONN_HEALTH_CHECKS"] = True
     DATABASE["OPTIONS"] = {
         "pool": {
-            "min_size": DATABASE_POOL_MIN,
+            "min_size": min(DATABASE_POOL_MIN, DATABASE_POOL_MAX),
             "max_size": DATABASE_POOL_MAX,
             "timeout": 10,
         },
@@ -216,11 +216,19 @@ CACHES: dict[str, dict[str, Any]] = {
 }
 
 if CACHE_URL:
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
     # https://github.com/jazzband/django-redis
     CACHES["default"] = {
         "BACKEND": "ops.cache.RedisCache",
         "LOCATION": CACHE_URL.geturl(),
-        "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1},
+        "OPTIONS": {
+            # In seconds, and no retries: a page does not wait for a Redis that hangs.
+            "SOCKET_CONNECT_TIMEOUT": 0.5,
+            "SOCKET_TIMEOUT": 0.5,
+            "CONNECTION_POOL_KWARGS": {"retry": Retry(NoBackoff(), retries=0)},
+        },
     }
     # When Redis fails, the site works without a cache, and the log says so.
     DJANGO_REDIS_IGNORE_EXCEPTIONS = True

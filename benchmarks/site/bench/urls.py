@@ -6,4 +6,6 @@ urlpatterns = [
     path("read/", views.read),
     path("write/", views.write),
     path("json/", views.json),
+    path("wait/<int:ms>/", views.wait),
+    path("compute/<int:ms>/", views.compute),
 ]
