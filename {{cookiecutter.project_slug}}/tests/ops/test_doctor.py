@@ -109,3 +109,66 @@ def test_old_backup_is_reported(run, settings, monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, "MAX_BACKUP_AGE", timedelta(0))
     with pytest.raises(doctor.Problem, match="0 days old"):
         doctor.check_backup()
+
+
+def test_public_address_and_uploads_are_fetched(run, live_server):
+    output = run(url=live_server.url)
+
+    assert "this client is seen as" in output
+    assert "storage    ok\n" in output
+
+
+def test_uploaded_file_that_cannot_be_fetched_is_reported(monkeypatch):
+    monkeypatch.setattr(doctor, "fetch", lambda *args: (404, b""))
+
+    with pytest.raises(doctor.Problem, match="cannot be fetched"):
+        doctor.check_storage("https://example.com")
+
+
+def test_object_storage_needs_no_public_address(monkeypatch):
+    url = "https://s3.example.com/doctor.txt"
+    monkeypatch.setattr(doctor.default_storage, "url", lambda name: url)
+    monkeypatch.setattr(doctor.signing, "dumps", lambda value: "content")
+    monkeypatch.setattr(doctor, "fetch", lambda *args: (200, b"content"))
+
+    assert doctor.check_storage(None) == "ok"
+
+
+def test_other_site_at_the_address_is_reported(run, monkeypatch):
+    answers = iter([(200, b'{"address": "10.0.0.1", "scheme": "https"}'), (400, b"")])
+    monkeypatch.setattr(doctor, "fetch", lambda *args: next(answers))
+
+    with pytest.raises(doctor.Problem, match="check ALLOWED_HOSTS"):
+        doctor.check_address("https://example.com")
+
+
+def test_unsafe_settings_are_reported(settings):
+    settings.DEBUG = False
+    settings.SECURE_SSL_REDIRECT = False
+
+    with pytest.raises(doctor.Problem, match=r"security\.W008"):
+        doctor.check_settings()
+
+
+def test_pending_migrations_are_reported(monkeypatch):
+    monkeypatch.setattr(
+        doctor.MigrationExecutor, "migration_plan", lambda self, targets: [1]
+    )
+
+    with pytest.raises(doctor.Problem, match="1 pending migrations"):
+        doctor.check_database()
+
+
+def test_mail_server_is_asked_to_log_in(settings):
+    backend = "django.core.mail.backends.locmem.EmailBackend"
+    settings.MAILERS = {"default": {"BACKEND": backend}, "smtp": {"BACKEND": backend}}
+
+    assert "logged in" in doctor.check_mail(None)
+
+
+def test_backups_of_postgresql_are_not_checked(settings, monkeypatch):
+    settings.DEBUG = False
+    connection = SimpleNamespace(vendor="postgresql", display_name="PostgreSQL")
+    monkeypatch.setattr(doctor, "connection", connection)
+
+    assert "its own tools" in doctor.check_backup()

@@ -18,7 +18,12 @@ from django.db import connections
 from django.db.backends.signals import connection_created
 from django.db.backends.utils import CursorWrapper
 
-from server.handler import Handler
+from server.handler import (
+    MAX_THREADS,
+    Handler,
+    get_asgi_application,
+    get_max_threads,
+)
 from server.threads import MIN_THREADS
 
 from . import views
@@ -568,3 +573,22 @@ async def test_request_can_start_in_the_context_of_another(handler):
     status, _, body = await following[0].get_response()
     assert status == 200
     assert body.count(b"\n") == 3
+
+
+@in_event_loop
+async def test_timeout_error_in_a_stream_is_raised(handler):
+    for app in (ASGIHandler(), handler):
+        with pytest.raises(TimeoutError):
+            await Client(app, "/timeout-stream/").wait()
+
+
+def test_number_of_threads_depends_on_the_database_pool(monkeypatch):
+    assert get_max_threads() == MAX_THREADS
+
+    options = {"pool": {"max_size": 3}}
+    monkeypatch.setitem(connections.settings["default"], "OPTIONS", options)
+    assert get_max_threads() == 12
+
+
+def test_get_asgi_application():
+    assert isinstance(get_asgi_application(), Handler)

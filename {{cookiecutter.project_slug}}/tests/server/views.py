@@ -177,6 +177,14 @@ async def a_stream(request):
     return StreamingHttpResponse(a_rows(3))
 
 
+async def timeout_stream(request):
+    async def parts():
+        yield "one"
+        raise TimeoutError
+
+    return StreamingHttpResponse(parts())
+
+
 async def endless_a_stream(request):
     return StreamingHttpResponse(a_rows(10**9))
 
@@ -273,6 +281,7 @@ urlpatterns = [
     path("cursor-stream/", cursor_stream),
     path("stream-from-the-loop/", stream_from_the_loop),
     path("a-stream/", a_stream),
+    path("timeout-stream/", timeout_stream),
     path("endless-a-stream/", endless_a_stream),
     path("a-stream-of-a-list/", a_stream_of_a_list),
     path("file/<int:size>/", file),
