@@ -21,7 +21,7 @@ ANSWERS = json.loads(r"""{{ cookiecutter|tojson }}""")
 PATHS = {}
 
 # Files that tools write when somebody runs them in the template's tree.
-CACHES = (".pytest_cache", ".ruff_cache", "__pycache__")
+CACHES = (".mypy_cache", ".pytest_cache", ".ruff_cache", "__pycache__")
 
 GIT_COMMANDS = (
     ("init", "--quiet"),
