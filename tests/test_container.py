@@ -26,7 +26,7 @@ DOCKERFILE = (TREE / "Dockerfile").read_text("utf-8")
 SWARM_KEYS = {
     *("build", "cap_drop", "command", "configs", "deploy", "env_file", "environment"),
     *("healthcheck", "image", "init", "ports", "read_only", "restart", "secrets"),
-    *("stop_grace_period", "tmpfs", "volumes"),
+    *("stop_grace_period", "volumes"),
 }
 
 

@@ -130,13 +130,15 @@ def run(image, folder, services):
         service = services[service]
         assert service["read_only"]
         assert service["cap_drop"] == ["ALL"]
-        assert service["volumes"] == ["media:/app/media"]
+        media, tmpfs = service["volumes"]
+        assert media == "media:/app/media"
+        assert tmpfs["type"] == "tmpfs"
         if "--rm" not in options:
             containers.append(f"{folder.name}-{secrets.token_hex(4)}")
             options = ["--detach", "--name", containers[-1], *options]
         output = engine(
             *("run", "--network", "host", "--no-healthcheck", "--read-only"),
-            *("--tmpfs", service["tmpfs"], "--cap-drop", "ALL"),
+            *("--tmpfs", tmpfs["target"], "--cap-drop", "ALL"),
             *("--security-opt", "no-new-privileges"),
             *("--volume", f"{volumes['data']}:/data"),
             *("--volume", f"{volumes['media']}:/app/media"),
