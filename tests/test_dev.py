@@ -137,7 +137,7 @@ def test_next_free_port_is_used_and_printed(dev, project, host):
         used = urlsplit(address).port
 
         assert used > port
-        assert f"Port {port} is taken; using {used}." in server.output
+        assert f"Port {port} is in use; using {used}." in server.output
         server.wait_until_up(f"{address}livez")
 
 
@@ -146,7 +146,7 @@ def test_taken_port_is_an_error_with_strict_port(dev, project):
     with occupied(port):
         server = dev(project, "--port", str(port), "--strict-port")
 
-        assert f"Port {port} is taken" in only_line(server)
+        assert f"Port {port} is in use" in only_line(server)
 
 
 def test_no_free_port_is_an_error(dev, project):

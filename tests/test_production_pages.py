@@ -54,7 +54,7 @@ def test_style_sheet_is_valid():
 def test_error_pages(production_site, chromium, tmp_path):
     with thorough_visitor(chromium, production_site.origin, tmp_path) as visitor:
         visitor.visit("/nowhere/", status=404)
-        visitor.press("Go to the front page")
+        visitor.press("Go to the home page")
         assert visitor.path == "/"
 
         visitor.visit("/accounts/login/")

@@ -1,23 +1,26 @@
+from typing import Any
+
 from allauth.account.decorators import secure_admin_login
 from allauth.mfa.admin import AuthenticatorAdmin
 from allauth.usersessions.admin import UserSessionAdmin
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import RedirectView
 
 from .models import User
 
-# One way in for all, with its limits and its second factor, and one for a new password.
+# The admin uses the log-in of the site, with its rate limits and its second factor.
 admin.site.login = secure_admin_login(admin.site.login)
 admin.site.password_change = RedirectView.as_view(
     pattern_name="account_change_password"
 )
 
-# allauth searches by username, which users here have none of.
+# allauth searches by username, which these users do not have.
 UserSessionAdmin.search_fields = ("user__email", "ip")
-# Whoever helps with a lost device may remove it, and not read its secret.
+# Staff can remove the authenticator of a user, but not read its secret.
 AuthenticatorAdmin.exclude = ("data",)
 
 
@@ -29,7 +32,7 @@ class UserCreationForm(AdminUserCreationForm):
 
 @admin.register(User)
 class UserAdmin(BaseUserAdmin):
-    """Django's user admin, with the e-mail address in the place of the username."""
+    """Django's user admin, with the e-mail address instead of a username."""
 
     add_form = UserCreationForm
     ordering = ("email",)
@@ -51,8 +54,10 @@ class UserAdmin(BaseUserAdmin):
         ),
     )
 
-    def save_model(self, request, user, form, change):
-        """Save it; a new address is the only one then, and has yet to be verified."""
-        super().save_model(request, user, form, change)
+    def save_model(
+        self, request: HttpRequest, obj: User, form: Any, change: bool
+    ) -> None:
+        """Save the user; a new address replaces the old one and is not verified."""
+        super().save_model(request, obj, form, change)
         if "email" in form.changed_data:
-            user.emailaddress_set.all().delete()
+            obj.emailaddress_set.all().delete()

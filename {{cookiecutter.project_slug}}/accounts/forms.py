@@ -1,13 +1,15 @@
+from typing import Any
+
 from allauth.account.forms import SignupForm as BaseSignupForm
 from django.contrib.auth.hashers import make_password
+from django.http import HttpRequest, HttpResponse
 
 
 class SignupForm(BaseSignupForm):
-    """allauth's form, as slow for an address that has an account as for a new one."""
+    """allauth's form, which takes the same time whether or not an account exists."""
 
-    def try_save(self, request):
+    def try_save(self, request: HttpRequest) -> tuple[Any, HttpResponse | None]:
         if self.account_already_exists:
-            # A new account has its password hashed. An answer that came sooner would
-            # tell that there is one already.
+            # Hashing takes time. A faster response would reveal that the account exists.
             make_password(self.cleaned_data["password1"])
         return super().try_save(request)

@@ -1,25 +1,30 @@
+from typing import Any
+
 from django.contrib.auth.models import AbstractUser, BaseUserManager
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 
-class UserManager(BaseUserManager):
-    """Makes and finds users by e-mail address, whatever its capitals."""
+class UserManager(BaseUserManager["User"]):
+    """Create and find users by e-mail address, case-insensitively."""
 
     @classmethod
-    def normalize_email(cls, email):
+    def normalize_email(cls, email: str | None) -> str:
         return (email or "").strip().lower()
 
-    def get_by_natural_key(self, email):
+    def get_by_natural_key(self, email: str | None) -> "User":
         return super().get_by_natural_key(self.normalize_email(email))
 
-    async def aget_by_natural_key(self, email):
+    async def aget_by_natural_key(self, email: str | None) -> "User":
         return await super().aget_by_natural_key(self.normalize_email(email))
 
-    def create_user(self, email, password=None, **fields):
-        """Return a saved user; without a password, one who cannot log in yet.
+    def create_user(
+        self, email: str, password: str | None = None, **fields: Any
+    ) -> "User":
+        """
+        Return a saved user, who cannot log in without a password.
 
-        Raises ValueError when `email` is empty.
+        Raises ValueError if `email` is empty.
         """
         email = self.normalize_email(email)
         if not email:
@@ -29,11 +34,10 @@ class UserManager(BaseUserManager):
         user.save(using=self._db)
         return user
 
-    def create_superuser(self, email, password=None, **fields):
-        """Return a saved user who may do everything, in the admin too.
-
-        Whoever can make one needs no e-mail to prove that the address is theirs.
-        """
+    def create_superuser(
+        self, email: str, password: str | None = None, **fields: Any
+    ) -> "User":
+        """Return a saved user with all permissions and a verified address."""
         fields |= {"is_staff": True, "is_superuser": True}
         user = self.create_user(email, password, **fields)
         user.emailaddress_set.create(email=user.email, verified=True, primary=True)
@@ -41,10 +45,9 @@ class UserManager(BaseUserManager):
 
 
 class User(AbstractUser):
-    """A person with an account, who logs in with their e-mail address.
+    """
+    A user, who logs in with an e-mail address. Add the fields that your site needs.
 
-    Add fields here as the site grows; a custom model from the first migration
-    on is what makes that easy:
     https://docs.djangoproject.com/en/6.1/topics/auth/customizing/
     """
 
@@ -60,5 +63,5 @@ class User(AbstractUser):
 
     objects = UserManager()
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.email

@@ -1,4 +1,4 @@
-"""Everything about one's own account: https://docs.allauth.org/en/latest/"""
+"""The URLs of log-in, sign-up and accounts: https://docs.allauth.org/en/latest/"""
 
 from django.urls import include, path
 

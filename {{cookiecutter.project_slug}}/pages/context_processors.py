@@ -1,6 +1,9 @@
+from typing import Any
+
 from django.conf import settings
+from django.http import HttpRequest
 
 
-def site(request):
-    """Give every template `SITE.name` and the rest of settings.SITE."""
+def site(request: HttpRequest) -> dict[str, Any]:
+    """Add settings.SITE to the context of all templates."""
     return {"SITE": settings.SITE}

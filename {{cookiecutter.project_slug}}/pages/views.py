@@ -1,11 +1,12 @@
 import platform
 from datetime import timedelta
+from typing import Any
 
 import django
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.templatetags.static import static
 from django.utils import timezone
@@ -13,21 +14,21 @@ from django.views.decorators.http import require_safe
 
 
 @require_safe
-def home(request):
-    """The front page; while DEBUG is on, also how the project is doing."""
+def home(request: HttpRequest) -> HttpResponse:
+    """Show the home page and, while DEBUG is on, the status of the project."""
     status = project_status() if settings.DEBUG else None
     return render(request, "pages/home.html", {"status": status})
 
 
 @require_safe
-def favicon(request):
-    """Lead browsers that ask at the old address to the icon."""
+def favicon(request: HttpRequest) -> HttpResponse:
+    """Redirect from the default URL of the icon to the icon."""
     return redirect(static("favicon.svg"))
 
 
 @require_safe
-def manifest(request):
-    """Tell a phone how to keep the site among its apps."""
+def manifest(request: HttpRequest) -> HttpResponse:
+    """Return the web app manifest, for phones that install the site as an app."""
     return JsonResponse(
         {
             "name": settings.SITE["name"],
@@ -42,14 +43,14 @@ def manifest(request):
 
 
 @require_safe
-def robots(request):
-    """Ask search engines to leave the admin out."""
+def robots(request: HttpRequest) -> HttpResponse:
+    """Exclude the admin from search engines."""
     return HttpResponse("User-agent: *\nDisallow: /admin/\n", "text/plain")
 
 
 @require_safe
-def security(request):
-    """Say where to report a weakness: https://www.rfc-editor.org/rfc/rfc9116"""
+def security(request: HttpRequest) -> HttpResponse:
+    """Return where to report a vulnerability: https://www.rfc-editor.org/rfc/rfc9116"""
     expires = (timezone.now() + timedelta(days=180)).isoformat(timespec="seconds")
     return HttpResponse(
         f"Contact: mailto:{settings.SITE['email']}\nExpires: {expires}\n",
@@ -57,14 +58,14 @@ def security(request):
     )
 
 
-def project_status():
-    """Return what a developer wants to know at a glance, for the home page."""
+def project_status() -> dict[str, Any]:
+    """Return the status of the project that the home page shows."""
     pending = None
     try:
         executor = MigrationExecutor(connection)
         pending = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
     except DatabaseError:
-        # Unreachable: the page says so, and goes on to say what else it knows.
+        # The page shows that the database does not respond.
         pass
     return {
         "database": connection.display_name,

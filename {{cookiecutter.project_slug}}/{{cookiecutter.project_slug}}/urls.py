@@ -1,4 +1,4 @@
-"""Which address is answered by what: https://docs.djangoproject.com/en/6.1/topics/http/urls/"""
+"""The URLs of the site: https://docs.djangoproject.com/en/6.1/topics/http/urls/"""
 
 from django.conf import settings
 from django.conf.urls.static import static

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.contrib.auth import get_user, get_user_model
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.core import mail
+from django.db.models import ProtectedError
 from django.test import Client
 from django.urls import reverse
 
@@ -206,3 +207,16 @@ def counted(method, calls):
         return method(*args, **kwargs)
 
     return call
+
+
+def test_account_that_other_data_depends_on_is_not_closed(client, ada, monkeypatch):
+    def delete(user):
+        raise ProtectedError("Some orders refer to the user.", {user})
+
+    monkeypatch.setattr(User, "delete", delete)
+    log_in(client)
+
+    page = send(client, "account_close")
+
+    assert "cannot be closed" in page.text
+    assert get_user(client) == ada

@@ -37,7 +37,7 @@ def test_home_page_is_shown_without_a_database(client, settings, monkeypatch):
     settings.DEBUG = True
     monkeypatch.setattr("pages.views.MigrationExecutor", refuse)
 
-    assert "does not answer" in client.get("/").content.decode()
+    assert "does not respond" in client.get("/").content.decode()
 
 
 def test_favicon_ico_redirects_to_the_svg(client):
