@@ -55,8 +55,9 @@ class Step:
 
 
 STEPS = {
-    "format": Step(["ruff format --check"], fix="ruff format"),
+    # Before the format, since its fixes may have to be formatted.
     "lint": Step(["ruff check"], fix="ruff check --fix --quiet"),
+    "format": Step(["ruff format --check"], fix="ruff format"),
     "templates": Step(["djade --check {templates}"], fix="djade {templates}"),
     "types": Step(["mypy ."]),
     "tests": Step(["coverage run -m pytest --quiet", "coverage report"]),
