@@ -55,7 +55,7 @@ class UserAdmin(BaseUserAdmin):
     )
 
     def save_model(
-        self, request: HttpRequest, obj: User, form: Any, change: bool
+        self, request: HttpRequest, obj: Any, form: Any, change: bool
     ) -> None:
         """Save the user; a new address replaces the old one and is not verified."""
         super().save_model(request, obj, form, change)

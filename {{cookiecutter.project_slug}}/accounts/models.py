@@ -39,7 +39,7 @@ class UserManager(BaseUserManager["User"]):
     ) -> "User":
         """Return a saved user with all permissions and a verified address."""
         fields |= {"is_staff": True, "is_superuser": True}
-        user = self.create_user(email, password, **fields)
+        user: Any = self.create_user(email, password, **fields)
         user.emailaddress_set.create(email=user.email, verified=True, primary=True)
         return user
 

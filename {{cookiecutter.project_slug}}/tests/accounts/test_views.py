@@ -215,6 +215,8 @@ def test_account_that_other_data_depends_on_is_not_closed(client, ada, monkeypat
 
     monkeypatch.setattr(User, "delete", delete)
     log_in(client)
+    send(client, "account_close")
+    send(client, "account_reauthenticate", password=PASSWORD)
 
     page = send(client, "account_close")
 
