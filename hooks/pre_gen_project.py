@@ -38,7 +38,7 @@ botocore brotli celery cffi cfgv channels click colorama coverage cryptography d
 distlib djade django django_allauth django_browser_reload django_environ django_ox
 django_redis django_storages django_stubs django_stubs_ext dotenv environ fido2 filelock
 gunicorn h11 httptools identify idna iniconfig jinja2 jmespath librt mypy
-mypy_extensions mypyc ninja nodeenv oxpull packaging pathspec pip platformdirs pluggy
+mypy_django_plugin mypy_extensions mypyc ninja nodeenv oxpull packaging pathspec pip platformdirs pluggy
 pre_commit psycopg psycopg_binary psycopg_pool pycparser pygments pytest pytest_django
 python_dateutil python_discovery python_dotenv python_json_logger pythonjsonlogger
 pyyaml qrcode redis requests rest_framework ruff s3transfer setuptools six sqlparse

@@ -673,7 +673,6 @@ def test_git_hooks_are_installed(
     program = installed / ".venv" / "bin" / "pre-commit"
     program.write_text(f'#!/bin/sh\necho "$@" >> hooks\nexit {status}\n')
     program.chmod(0o755)
-    (installed / ".pre-commit-config.yaml").unlink()
     for name in files:
         (installed / name).touch()
     assert machine.bootstraps(installed, new_python)[0] == 0
