@@ -4,7 +4,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from tests.conftest import PASSWORD
+from conftest import PASSWORD
 
 User = get_user_model()
 pytestmark = pytest.mark.django_db

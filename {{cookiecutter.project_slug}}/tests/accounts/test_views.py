@@ -14,7 +14,7 @@ from django.db.models import ProtectedError
 from django.test import Client
 from django.urls import reverse
 
-from tests.conftest import PASSWORD
+from conftest import PASSWORD
 
 User = get_user_model()
 pytestmark = pytest.mark.django_db

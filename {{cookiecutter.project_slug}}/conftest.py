@@ -1,3 +1,5 @@
+"""The fixtures of all tests, those of new apps too."""
+
 from collections.abc import Iterable
 from inspect import iscoroutinefunction
 
