@@ -101,7 +101,7 @@ def test_queue_is_checked_until_it_is_empty(gate, clock):
 def test_idle_threads_end(monkeypatch):
     monkeypatch.setattr(threads, "IDLE_TIMEOUT", 0.05)
     barrier = threading.Barrier(MIN_THREADS + 5)
-    pool = ThreadPool(max_threads=50)
+    pool = ThreadPool(max_threads=50, max_cpu=float("inf"))
     for future in submit(pool, barrier.wait, MIN_THREADS + 5):
         future.result(20)
 
