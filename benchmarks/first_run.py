@@ -3,7 +3,7 @@
     python benchmarks/first_run.py [rounds]
 
 Needs cookiecutter and uv. The two take turns, with uv's cache warm, and each
-round makes a project anew. "By hand" is what is left when nothing else is done:
+round creates a new project. "By hand" means only these commands:
 `uv venv`, `uv sync` and `manage.py migrate` in files that are there already.
 Wall seconds and peak memory (the largest single process) come from wait4(2), so
 this runs on Linux and macOS.

@@ -108,7 +108,7 @@ def supervise(listener: socket.socket) -> None:
     # Read by settings.py.
     os.environ.setdefault("LIVE_RELOAD", "true")
     config = Config(
-        app="",  # Set by serve().
+        app=serve,  # Replaced by serve().
         lifespan="off",
         reload=True,
         reload_delay=0.4,

@@ -6,6 +6,7 @@ import io
 import sys
 import threading
 
+from asgiref.sync import sync_to_async
 from django.contrib import messages
 from django.contrib.auth.models import Group
 from django.core.exceptions import SuspiciousOperation
@@ -223,7 +224,9 @@ async def a_task(request):
 
 async def count_later():
     await asyncio.sleep(0.1)
-    return await Group.objects.acount()
+    count = await Group.objects.acount()
+    await sync_to_async(connections.close_all)()
+    return count
 
 
 def context(request):
