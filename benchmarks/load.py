@@ -305,7 +305,8 @@ def describe(runs):
 
 def times(ours, theirs):
     """Return how many times theirs ours is, by the median of the rounds."""
-    return f"{median(a / b for a, b in zip(ours, theirs)):.2f}"
+    ratios = [a / b for a, b in zip(ours, theirs) if b]
+    return f"{median(ratios):.2f}" if ratios else "no response"
 
 
 def print_table(title, columns, rows):

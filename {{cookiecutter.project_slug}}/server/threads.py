@@ -15,7 +15,7 @@ MIN_THREADS = 4  # They stay, so that a burst of requests finds them.
 IDLE_TIMEOUT = 5  # Seconds without work before another thread ends.
 CHECK_INTERVAL = 0.02  # Seconds between two looks at the queue and the CPU.
 MAX_DELAY = 0.1  # Seconds without progress before a thread is added in any case.
-MAX_CPU = 0.6  # CPUs used by the process above which its threads compute.
+MAX_CPU = 0.4  # CPUs used by the process above which its threads compute.
 
 
 class ThreadPool(Executor):
