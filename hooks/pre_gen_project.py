@@ -48,7 +48,7 @@ watchfiles websockets whitenoise yaml
 
 # At the root of the project, in lower case and without their endings.
 FOLDERS_AND_FILES = """
-accounts compose conftest deploy dockerfile htmlcov locale manage media ops pages scripts server
+accounts compose conftest deploy dockerfile htmlcov license locale manage media ops pages scripts server
 static staticfiles templates tests
 """
 

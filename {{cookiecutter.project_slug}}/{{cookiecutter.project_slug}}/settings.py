@@ -162,8 +162,10 @@ if DATABASE["ENGINE"].endswith(("sqlite3", "spatialite")):
     # With the write-ahead log, reads and one write can run at the same time. The
     # timeout, in seconds, is for other writes: they wait for their turn instead of
     # failing with "database is locked". https://www.sqlite.org/wal.html
+    #: if cookiecutter.server == "fast"
     # In development, each request opens the file, which may have been replaced.
     DATABASE["CONN_MAX_AGE"] = 0 if DEBUG else None
+    #: endif
     DATABASE["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
@@ -488,7 +490,11 @@ EXTRA_HEADERS = {
     ),
 }
 
+#: if cookiecutter.deploy in ("containers", "server")
 # In seconds, and in bytes without uploaded files: deploy/Caddyfile limits those.
+#: else
+# In seconds, and in bytes without uploaded files: a proxy limits those.
+#: endif
 SESSION_COOKIE_AGE = 14 * 24 * 60 * 60
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20
 

@@ -192,7 +192,7 @@ def check_backup() -> str:
     folder = Path(connection.settings_dict["NAME"]).resolve().parent / "backups"
     times = [path.stat().st_mtime for path in folder.glob("*.sqlite3")]
     if not times:
-        raise Problem(f"{folder} has no backups: see Backups in deploy/README.md")
+        raise Problem(f"{folder} has no backups: create one with `manage.py backup_db`")
     age = datetime.now(UTC) - datetime.fromtimestamp(max(times), UTC)
     if age > MAX_BACKUP_AGE:
         raise Problem(f"the last backup in {folder} is {age.days} days old")
