@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.template import TREE, sources
+from support.template import CHOICES, TREE, render, sources
 from support.tools import find_program
 
-COMPOSE = yaml.safe_load((TREE / "compose.yaml").read_text("utf-8"))
-SERVICES = COMPOSE["services"]
+COMPOSE = (TREE / "compose.yaml").read_text("utf-8")
+# The services with each database.
+SERVICES = {
+    database: yaml.safe_load(render(COMPOSE, database=database))["services"]
+    for database in CHOICES["database"]
+}
 KUBERNETES = TREE / "deploy" / "kubernetes"
 KUSTOMIZATION = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text("utf-8"))
 MANIFESTS = [
@@ -43,6 +47,10 @@ def check(*command):
     return done.stdout
 
 
+def service_of(database, name):
+    return pytest.param(SERVICES[database][name], name, id=f"{database}-{name}")
+
+
 @pytest.mark.parametrize("path", sources(".yaml", ".yml"))
 def test_yaml_loads_before_it_is_rendered(path):
     assert list(yaml.safe_load_all(path.read_text("utf-8")))
@@ -50,7 +58,8 @@ def test_yaml_loads_before_it_is_rendered(path):
 
 @pytest.mark.parametrize("slug", ["my_site", "a"])
 def test_kubernetes_namespace_is_valid_for_any_slug(bake, slug):
-    file = bake(project_slug=slug) / "deploy" / "kubernetes" / "kustomization.yaml"
+    project = bake(project_slug=slug, deploy="kubernetes")
+    file = project / "deploy" / "kubernetes" / "kustomization.yaml"
 
     namespace = yaml.safe_load(file.read_text("utf-8"))["namespace"]
 
@@ -82,22 +91,41 @@ def test_dockerignore_excludes_secrets_and_data(tmp_path, name, is_ignored):
     assert (done.returncode == 0) == is_ignored
 
 
-def test_compose_file_follows_the_specification(bake):
+@pytest.mark.parametrize("database", CHOICES["database"])
+def test_compose_file_follows_the_specification(bake, database):
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema"]
 
-    check(
-        *command, "vendor.compose-spec", TREE / "compose.yaml", bake() / "compose.yaml"
-    )
+    check(*command, "vendor.compose-spec", bake(database=database) / "compose.yaml")
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("ci", ["github", "gitlab"])
+@pytest.mark.parametrize("database", CHOICES["database"])
+def test_workflow_follows_the_schema(bake, ci, database):
+    schema, name = {
+        "github": ("vendor.github-workflows", ".github/workflows/ci.yml"),
+        "gitlab": ("vendor.gitlab-ci", ".gitlab-ci.yml"),
+    }[ci]
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema]
+    if ci == "gitlab":
+        command += ["--data-transform", "gitlab-ci"]
+
+    check(*command, bake(ci=ci, database=database) / name)
+
+
+@pytest.mark.parametrize("name", SERVICES["postgresql"])
 def test_compose_file_is_valid_for_a_swarm(name):
-    assert set(SERVICES[name]) <= SWARM_KEYS
+    assert set(SERVICES["postgresql"][name]) <= SWARM_KEYS
 
 
-@pytest.mark.parametrize("name", SERVICES)
-def test_service_has_a_health_check_and_is_restarted(name):
-    service = SERVICES[name]
+@pytest.mark.parametrize(
+    ("service", "name"),
+    [
+        service_of(database, name)
+        for database in SERVICES
+        for name in SERVICES[database]
+    ],
+)
+def test_service_has_a_health_check_and_is_restarted(service, name):
     policy = service.get("deploy", {}).get("restart_policy")
     ends = policy == {"condition": "on-failure"}
 
@@ -149,7 +177,7 @@ def test_compose_and_kubernetes_run_the_same_commands():
     for manifest in MANIFESTS:
         if manifest["kind"] in {"Deployment", "Job"}:
             (container,) = manifest["spec"]["template"]["spec"]["containers"]
-            service = SERVICES[manifest["metadata"]["name"]]
+            service = SERVICES["postgresql"][manifest["metadata"]["name"]]
             assert container.get("command") == service.get("command")
 
 

@@ -33,7 +33,7 @@ def machine(bake, tmp_path):
     project's own.
     """
     origin = tmp_path / "machine.git"
-    project = bake(bootstrap=True)
+    project = bake(bootstrap=True, deploy="server")
     subprocess.run(["git", "clone", "-q", "--bare", project, origin], check=True)
     replacements = {
         f"sudo -u {project.name} ": "",
@@ -63,9 +63,8 @@ def machine(bake, tmp_path):
     return run_block
 
 
-@pytest.fixture
-def guide(bake):
-    return blocks((bake() / "deploy" / "README.md").read_text("utf-8"))
+def read_guide(project):
+    return blocks((project / "deploy" / "README.md").read_text("utf-8"))
 
 
 def find_block(guide, text):
@@ -80,7 +79,8 @@ def query(path, *statements):
         return [database.execute(text).fetchall() for text in statements][-1]
 
 
-def test_site_is_installed_and_restored_from_a_backup(guide, machine):
+def test_site_is_installed_and_restored_from_a_backup(bake, machine):
+    guide = read_guide(bake(deploy="server"))
     machine(find_block(guide, "git clone"))
     machine(find_block(guide, "git pull\nuv sync"))
     query(machine.data, "CREATE TABLE precious AS SELECT 'kept'")
@@ -94,7 +94,8 @@ def test_site_is_installed_and_restored_from_a_backup(guide, machine):
 
 
 @pytest.mark.services
-def test_postgresql_is_restored_from_a_backup(guide, postgresql, tmp_path, monkeypatch):
+def test_postgresql_is_restored_from_a_backup(bake, postgresql, tmp_path, monkeypatch):
+    guide = read_guide(bake(database="postgresql"))
     psql = find_program("psql", *POSTGRESQL_FOLDERS)
     monkeypatch.setenv(
         "PATH", os.pathsep.join([str(Path(psql).parent), os.environ["PATH"]])
