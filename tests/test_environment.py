@@ -99,6 +99,9 @@ def get_error(project):
         ("CACHE_URL", "redis://redis.example.com:port", "is not a URL"),
         ("CACHE_URL", "redis://:a?b@redis.example.com", "%3F for ?"),
         ("STORAGE_URL", "https://[s3.example.com", "is not a URL"),
+        ("SENTRY_DSN", "sentry.example.com", "is not a DSN"),
+        ("SENTRY_DSN", "https://key@sentry.example.com/shop", "is not a DSN"),
+        ("SENTRY_DSN", "https://sentry.example.com/1", "is not a DSN"),
         ("STORAGE_URL", "https://key:12/34@s3.example.com/bucket", "%2F for /"),
     ],
 )

@@ -75,7 +75,8 @@ class Handler(ASGIHandler):
             # Servers start a request in the context of the one before it, from which
             # this context hides what asgiref has stored there.
             async with ThreadSensitiveContext(executor=self.stream_thread):
-                await self.handle(scope, receive, send)
+                # Tools for monitoring wrap Django's method.
+                await super().__call__(scope, receive, send)
 
     async def handle(self, scope: Any, receive: Any, send: Any) -> None:
         """Run the request in a thread; Django's handler runs it on the event loop."""

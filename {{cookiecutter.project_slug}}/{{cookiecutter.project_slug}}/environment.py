@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,15 @@ def url(*schemes: str) -> Callable[[str], SplitResult]:
         return parts
 
     return cast
+
+
+def sentry_dsn(value: str) -> str:
+    """Return a DSN: the address of a project in Sentry, with its public key."""
+    with suppress(ValueError):
+        parts = url("http", "https")(value)
+        if parts.username and parts.path.rpartition("/")[2].isdecimal():
+            return value
+    raise ValueError("is not a DSN, as the settings of a Sentry project show it")
 
 
 def query_options(url: SplitResult) -> dict[str, Any]:

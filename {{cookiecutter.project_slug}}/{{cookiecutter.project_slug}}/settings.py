@@ -17,7 +17,16 @@ from urllib.parse import unquote
 from django.utils.csp import CSP
 from django.utils.translation import gettext_lazy as _
 
-from .environment import Env, database, hosts, networks, positive, query_options, url
+from .environment import (
+    Env,
+    database,
+    hosts,
+    networks,
+    positive,
+    query_options,
+    sentry_dsn,
+    url,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -50,6 +59,11 @@ EMAIL_URL = env(
     default=None if DEBUG else env.NOTSET,
 )
 STORAGE_URL = env("STORAGE_URL", cast=url("http", "https"), default=None)
+SENTRY_DSN = env("SENTRY_DSN", cast=sentry_dsn, default=None)
+SENTRY_ENVIRONMENT = env.str(
+    "SENTRY_ENVIRONMENT", default="development" if DEBUG else "production"
+)
+SENTRY_RELEASE = env.str("SENTRY_RELEASE", default=None)
 LIVE_RELOAD = env.bool("LIVE_RELOAD", default=False) and DEBUG
 # For scripts/serve.py. 0 workers: one for each CPU.
 HOST = env.str("HOST", default="127.0.0.1")
