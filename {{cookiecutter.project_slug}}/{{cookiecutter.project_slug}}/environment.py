@@ -129,9 +129,11 @@ def hosts(value: str) -> list[str]:
 def networks(value: str) -> list[str]:
     """Return the IP addresses and networks in a list; * alone stands for all."""
     items = Env.parse_value(value, list)
+    if items == ["*"]:
+        return items
     for item in items:
         try:
-            ip_network(item if item != "*" else "0.0.0.0/0")
+            ip_network(item)
         except ValueError as error:
             raise ValueError(
                 f"contains {item!r}, which is not an IP address or network"
