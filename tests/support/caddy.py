@@ -69,9 +69,11 @@ def cdn(origin, address):
     the URL and the path of the authority's certificate.
     """
     port = free_port()
-    with relay(urlsplit(origin).port, address) as upstream:
-        with run(CDN.format(port=port, upstream=upstream), {}) as certificate:
-            yield f"https://localhost:{port}", certificate
+    with (
+        relay(urlsplit(origin).port, address) as upstream,
+        run(CDN.format(port=port, upstream=upstream), {}) as certificate,
+    ):
+        yield f"https://localhost:{port}", certificate
 
 
 @contextlib.contextmanager
