@@ -17,7 +17,17 @@ from urllib.parse import unquote
 from django.utils.csp import CSP
 from django.utils.translation import gettext_lazy as _
 
-from .environment import Env, database, hosts, networks, positive, query_options, url
+from .environment import (
+    Env,
+    database,
+    email,
+    hosts,
+    networks,
+    positive,
+    storage,
+    storage_options,
+    url,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -46,10 +56,10 @@ DATABASE_POOL_MAX = env("DATABASE_POOL_MAX", cast=positive, default=10)
 CACHE_URL = env("CACHE_URL", cast=url("redis", "rediss"), default=None)
 EMAIL_URL = env(
     "EMAIL_URL",
-    cast=url("smtp", "smtps", "submission"),
+    cast=email,
     default=None if DEBUG else env.NOTSET,
 )
-STORAGE_URL = env("STORAGE_URL", cast=url("http", "https"), default=None)
+STORAGE_URL = env("STORAGE_URL", cast=storage, default=None)
 LIVE_RELOAD = env.bool("LIVE_RELOAD", default=False) and DEBUG
 # For scripts/serve.py. 0 workers: one for each CPU.
 HOST = env.str("HOST", default="127.0.0.1")
@@ -378,29 +388,31 @@ STORAGE_ORIGINS = []
 if STORAGE_URL:
     from botocore.config import Config  # Slow to import.
 
-    endpoint = f"{STORAGE_URL.scheme}://{STORAGE_URL.netloc.rpartition('@')[2]}"
-    storage_options = query_options(STORAGE_URL)
-    STORAGE_ORIGINS = [endpoint]
-    if "custom_domain" in storage_options:
-        STORAGE_ORIGINS.append(f"https://{storage_options['custom_domain']}")
+    host, bucket = STORAGE_URL.netloc.rpartition("@")[2], STORAGE_URL.path.strip("/")
+    options = storage_options(STORAGE_URL)
+    # Where links to the files lead, for the Content-Security-Policy.
+    STORAGE_ORIGINS = [f"{STORAGE_URL.scheme}://{host}"]
+    if options.get("addressing_style", "path") != "path":
+        STORAGE_ORIGINS.append(f"{STORAGE_URL.scheme}://{bucket}.{host}")
+    if "custom_domain" in options:
+        protocol = options.get("url_protocol", "https:")
+        STORAGE_ORIGINS.append(f"{protocol}//{options['custom_domain'].split('/')[0]}")
     STORAGES["default"] = {
         "BACKEND": "storages.backends.s3.S3Storage",
         "OPTIONS": {
-            "endpoint_url": endpoint,
+            "endpoint_url": f"{STORAGE_URL.scheme}://{host}",
             "access_key": unquote(STORAGE_URL.username or "") or None,
             "secret_key": unquote(STORAGE_URL.password or "") or None,
-            "bucket_name": STORAGE_URL.path.strip("/"),
+            "bucket_name": bucket,
             "file_overwrite": False,
             "client_config": Config(
-                s3={
-                    "addressing_style": storage_options.pop("addressing_style", "path")
-                },
-                signature_version=storage_options.pop("signature_version", "s3v4"),
+                s3={"addressing_style": options.pop("addressing_style", "path")},
+                signature_version=options.pop("signature_version", "s3v4"),
                 # Not all stores that speak S3 accept boto3's checksums.
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
             ),
-            **storage_options,
+            **options,
         },
     }
 
