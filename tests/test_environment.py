@@ -93,6 +93,8 @@ def get_error(project):
         ("DATABASE_URL", "mysql//nowhere", "is not the URL of a database"),
         ("DATABASE_URL", "postgres://db.example.com:port/db", "is not a URL"),
         ("DATABASE_URL", "postgres://u:12/34@db.example.com/db", "%2F for /"),
+        ("DATABASE_URL", "postgres://u@db.example.com", "does not name a database"),
+        ("DATABASE_URL", "sqlite://", "does not name a database"),
         ("DATABASE_POOL_MIN", "-1", "is not a whole number"),
         ("DATABASE_POOL_MAX", "many", "is not a whole number"),
         ("EMAIL_URL", "smtp.example.com", "begins with smtp:// or smtps:// or"),
@@ -105,6 +107,9 @@ def get_error(project):
         ("CACHE_URL", "redis://", "names a host"),
         ("CACHE_URL", "redis://redis.example.com:port", "is not a URL"),
         ("CACHE_URL", "redis://:a?b@redis.example.com", "%3F for ?"),
+        ("CACHE_URL", "redis://redis.example.com/one", "the number of a database"),
+        ("CACHE_URL", "redis://redis.example.com?db=one", "option that is not valid"),
+        ("CACHE_URL", "redis://redis.example.com?tls=1", "unexpected keyword"),
         ("STORAGE_URL", "https://[s3.example.com", "is not a URL"),
         ("STORAGE_URL", "https://key:12/34@s3.example.com/bucket", "%2F for /"),
         ("STORAGE_URL", "https://key:12@s3.example.com", "does not name a bucket"),
@@ -215,6 +220,16 @@ def test_value_in_the_env_file_is_literal_without_its_quotes(
     (workspace / ".env").write_text(f"DEBUG=true\nSECRET_KEY={text}\n", "utf-8")
 
     assert get_settings("SECRET_KEY", folder=workspace) == [value]
+
+
+def test_options_of_the_database_are_used(get_settings):
+    (databases,) = get_settings(
+        "DATABASES", DATABASE_URL="sqlite:////srv/db.sqlite3?timeout=5"
+    )
+
+    options = databases["default"]["OPTIONS"]
+    assert options["timeout"] == 5
+    assert options["transaction_mode"] == "IMMEDIATE"
 
 
 def test_environment_takes_precedence_over_the_env_file(project, get_settings):

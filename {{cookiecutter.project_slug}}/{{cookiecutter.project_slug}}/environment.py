@@ -167,6 +167,20 @@ def url(*schemes: str) -> Callable[[str], SplitResult]:
     return cast
 
 
+def redis(value: str) -> SplitResult:
+    """Return the parts of the URL of a Redis server, whose options are valid."""
+    from redis import ConnectionPool  # Slow to import.
+
+    parts = url("redis", "rediss")(value)
+    if not re.fullmatch(r"(/\d*)?", parts.path):
+        raise ValueError("does not end with the number of a database, such as /1")
+    try:
+        ConnectionPool.from_url(value).make_connection()  # It does not connect yet.
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"has an option that is not valid: {error}") from error
+    return parts
+
+
 def email(value: str) -> SplitResult:
     """Return the parts of the URL of a mail server."""
     parts = url("smtp", "smtps", "submission")(value)
@@ -209,4 +223,7 @@ def database(value: str) -> dict[str, Any]:
         raise ValueError("is not the URL of a database")
     if scheme != "sqlite":
         url(scheme)(value)
-    return Env.db_url_config(value)
+    config: dict[str, Any] = Env.db_url_config(value)
+    if config["NAME"] in ("", ":memory:"):
+        raise ValueError("does not name a database")
+    return config

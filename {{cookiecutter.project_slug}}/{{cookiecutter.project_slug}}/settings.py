@@ -24,9 +24,9 @@ from .environment import (
     hosts,
     networks,
     positive,
+    redis,
     storage,
     storage_options,
-    url,
 )
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -53,7 +53,7 @@ DATABASE = env(
 )
 DATABASE_POOL_MIN = env.int("DATABASE_POOL_MIN", default=1)
 DATABASE_POOL_MAX = env("DATABASE_POOL_MAX", cast=positive, default=10)
-CACHE_URL = env("CACHE_URL", cast=url("redis", "rediss"), default=None)
+CACHE_URL = env("CACHE_URL", cast=redis, default=None)
 EMAIL_URL = env(
     "EMAIL_URL",
     cast=email,
@@ -181,6 +181,7 @@ if DATABASE["ENGINE"].endswith(("sqlite3", "spatialite")):
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; "
             "PRAGMA mmap_size=134217728; PRAGMA journal_size_limit=67108864;"
         ),
+        **DATABASE.get("OPTIONS", {}),
     }
 
 if DATABASE["ENGINE"].endswith(("postgresql", "postgis")):
