@@ -20,12 +20,14 @@ from django.utils.translation import gettext_lazy as _
 from .environment import (
     Env,
     database,
+    email,
     hosts,
     networks,
     positive,
-    query_options,
+    redis,
     sentry_dsn,
-    url,
+    storage,
+    storage_options,
 )
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -52,13 +54,13 @@ DATABASE = env(
 )
 DATABASE_POOL_MIN = env.int("DATABASE_POOL_MIN", default=1)
 DATABASE_POOL_MAX = env("DATABASE_POOL_MAX", cast=positive, default=10)
-CACHE_URL = env("CACHE_URL", cast=url("redis", "rediss"), default=None)
+CACHE_URL = env("CACHE_URL", cast=redis, default=None)
 EMAIL_URL = env(
     "EMAIL_URL",
-    cast=url("smtp", "smtps", "submission"),
+    cast=email,
     default=None if DEBUG else env.NOTSET,
 )
-STORAGE_URL = env("STORAGE_URL", cast=url("http", "https"), default=None)
+STORAGE_URL = env("STORAGE_URL", cast=storage, default=None)
 SENTRY_DSN = env("SENTRY_DSN", cast=sentry_dsn, default=None)
 SENTRY_ENVIRONMENT = env.str(
     "SENTRY_ENVIRONMENT", default="development" if DEBUG else "production"
@@ -187,6 +189,7 @@ if DATABASE["ENGINE"].endswith(("sqlite3", "spatialite")):
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; "
             "PRAGMA mmap_size=134217728; PRAGMA journal_size_limit=67108864;"
         ),
+        **DATABASE.get("OPTIONS", {}),
     }
 
 if DATABASE["ENGINE"].endswith(("postgresql", "postgis")):
@@ -394,29 +397,31 @@ STORAGE_ORIGINS = []
 if STORAGE_URL:
     from botocore.config import Config  # Slow to import.
 
-    endpoint = f"{STORAGE_URL.scheme}://{STORAGE_URL.netloc.rpartition('@')[2]}"
-    storage_options = query_options(STORAGE_URL)
-    STORAGE_ORIGINS = [endpoint]
-    if "custom_domain" in storage_options:
-        STORAGE_ORIGINS.append(f"https://{storage_options['custom_domain']}")
+    host, bucket = STORAGE_URL.netloc.rpartition("@")[2], STORAGE_URL.path.strip("/")
+    options = storage_options(STORAGE_URL)
+    # Where links to the files lead, for the Content-Security-Policy.
+    STORAGE_ORIGINS = [f"{STORAGE_URL.scheme}://{host}"]
+    if options.get("addressing_style", "path") != "path":
+        STORAGE_ORIGINS.append(f"{STORAGE_URL.scheme}://{bucket}.{host}")
+    if "custom_domain" in options:
+        protocol = options.get("url_protocol", "https:")
+        STORAGE_ORIGINS.append(f"{protocol}//{options['custom_domain'].split('/')[0]}")
     STORAGES["default"] = {
         "BACKEND": "storages.backends.s3.S3Storage",
         "OPTIONS": {
-            "endpoint_url": endpoint,
+            "endpoint_url": f"{STORAGE_URL.scheme}://{host}",
             "access_key": unquote(STORAGE_URL.username or "") or None,
             "secret_key": unquote(STORAGE_URL.password or "") or None,
-            "bucket_name": STORAGE_URL.path.strip("/"),
+            "bucket_name": bucket,
             "file_overwrite": False,
             "client_config": Config(
-                s3={
-                    "addressing_style": storage_options.pop("addressing_style", "path")
-                },
-                signature_version=storage_options.pop("signature_version", "s3v4"),
+                s3={"addressing_style": options.pop("addressing_style", "path")},
+                signature_version=options.pop("signature_version", "s3v4"),
                 # Not all stores that speak S3 accept boto3's checksums.
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
             ),
-            **storage_options,
+            **options,
         },
     }
 

@@ -171,7 +171,8 @@ def check_address(url: str | None) -> str:
         raise Problem(f"{url}/livez returned status {status}, not this site") from None
     if seen["address"] == forged["X-Forwarded-For"]:
         raise Problem(
-            "a client can forge its address: the proxy must replace X-Forwarded-For"
+            "a client can forge its address: the proxy must replace X-Forwarded-For, "
+            "and FORWARDED_ALLOW_IPS may name proxies only"
         )
     if seen["scheme"] != urlsplit(url).scheme:
         raise Problem(
