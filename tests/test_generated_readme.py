@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 
 import pytest
-from support.markdown import blocks
+from support.markdown import apply_diff, blocks
 from support.project import run
 from support.server import TIMEOUT, fetch, free_port
 from support.site import PRODUCTION, assert_home_and_admin_are_styled
@@ -38,15 +38,6 @@ try:
 except InvalidStatus as error:
     print(error.response.status_code)
 """
-
-
-def apply_diff(text, diff):
-    """Return `text` with a diff applied; the lines of the diff must be unique in it."""
-    lines = diff.splitlines()
-    old = "".join(line[1:] + "\n" for line in lines if not line.startswith("+"))
-    new = "".join(line[1:] + "\n" for line in lines if not line.startswith("-"))
-    assert text.count(old) == 1, f"Not found exactly once:\n{old}"
-    return text.replace(old, new)
 
 
 def run_in_terminal(command, answers, **kwargs):

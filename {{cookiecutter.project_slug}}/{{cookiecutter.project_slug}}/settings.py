@@ -485,7 +485,7 @@ DEFAULT_EXCEPTION_REPORTER_FILTER = "ops.debug.ExceptionReporterFilter"
 
 # Scripts and styles are loaded from this site only; a <script> or <style> element needs
 # the nonce: https://docs.djangoproject.com/en/6.1/howto/csp/
-SECURE_CSP = {
+SECURE_CSP: dict[str, list[str] | str] = {
     "default-src": [CSP.SELF],
     "script-src": [CSP.SELF, CSP.NONCE],
     "style-src": [CSP.SELF, CSP.NONCE],
