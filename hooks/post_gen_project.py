@@ -71,7 +71,7 @@ GIT_SETTINGS = (
 
 def main():
     delete_what_was_not_chosen()
-    if os.environ.get("DJANGO_STARTER_SKIP_BOOTSTRAP") or is_scratch():
+    if is_scratch():
         return
     # A Windows console may not support every character of a name.
     sys.stdout.reconfigure(errors="replace")
@@ -79,6 +79,10 @@ def main():
     sys.path.insert(0, str(PROJECT / "scripts"))
     import bootstrap
 
+    if not is_cruft():
+        record_origin(bootstrap.output_of)
+    if os.environ.get("DJANGO_STARTER_SKIP_BOOTSTRAP"):
+        return
     status = bootstrap.main()
     if status != bootstrap.INTERRUPTED:
         print(first_commit(bootstrap.ENVIRONMENT), flush=True)
@@ -123,6 +127,65 @@ def is_scratch():
 
 def is_cruft():
     return bool(ANSWERS.get("_commit"))  # Cookiecutter does not set it.
+
+
+def record_origin(output_of):
+    """Write .cruft.json as cruft does, if the template is in a git repository.
+
+    `output_of` returns what a command prints, or "" if it fails.
+    """
+    template = template_folder()
+
+    def git(*command):
+        return output_of("git", "-C", template, *command)
+
+    # A copy of the template may be in a repository that does not contain it.
+    if not template or not git("ls-tree", "HEAD", "cookiecutter.json"):
+        return
+    commit = git("rev-parse", "HEAD")
+    address = git("rev-parse", "--show-toplevel")
+    # Whoever works on the project may use a commit from where it was cloned.
+    origin = git("config", "remote.origin.url")
+    clone_has = ("for-each-ref", "--count=1", f"--contains={commit}")
+    if origin and git(*clone_has, "refs/remotes/origin", "refs/tags"):
+        address = without_credentials(origin)
+    questions = json.loads((template / "cookiecutter.json").read_text("utf-8"))
+    context = {
+        # Jinja has sorted the keys of ANSWERS. Names with one _ are not rendered.
+        name: raw if re.match("_[^_]", name) else ANSWERS[name]
+        for name, raw in questions.items()
+        if name in ANSWERS
+    }
+    state = {
+        "template": address,
+        "commit": commit,
+        "checkout": ANSWERS.get("_checkout"),
+        "context": {
+            "cookiecutter": {**context, "_template": address, "_commit": commit}
+        },
+        "directory": git("rev-parse", "--show-prefix").rstrip("/") or None,
+    }
+    # In ASCII, because cruft reads the file in the encoding of the system.
+    Path(".cruft.json").write_text(json.dumps(state, indent=2) + "\n", "utf-8")
+
+
+def template_folder():
+    """Return the folder of the template, or None if it cannot be found.
+
+    Cookiecutter names it relative to its own working directory, which it does not name.
+    Without --output-dir, it is the output directory; Windows sets no PWD.
+    """
+    for start in (ANSWERS["_output_dir"], os.environ.get("PWD", PROJECT)):
+        folder = Path(start, ANSWERS["_repo_dir"])
+        if (folder / "cookiecutter.json").exists():
+            return folder
+    return None
+
+
+def without_credentials(url):
+    """Return the URL of a repository without a password or a token."""
+    url = re.sub(r"(?i)^(https?://)(?:[^/]*@)?([^?]*).*", r"\1\2", url)
+    return re.sub(r"(?i)^(ssh://[^/:@]*):[^/]*@", r"\1@", url)
 
 
 def first_commit(environment):

@@ -9,27 +9,16 @@ from pathlib import Path
 import pytest
 from support.markdown import blocks
 from support.project import python_of
-from support.template import QUESTIONS, TEMPLATE
+from support.template import QUESTIONS, TEMPLATE, publish
 
 README = (TEMPLATE / "README.md").read_text("utf-8")
 TEST_COMMAND = blocks(README)[-1].text.strip()
 
 
-def git(*command):
-    subprocess.run(["git", *command], check=True, stdout=subprocess.DEVNULL)
-
-
 @pytest.fixture
 def repository(tmp_path):
     """Return the URL of a bare repository with one commit of the template as it is."""
-    bare, index = tmp_path / "django-starter.git", tmp_path / "index"
-    git("init", "--quiet", "--bare", "--initial-branch=main", str(bare))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GIT_DIR", str(bare))
-        patch.setenv("GIT_INDEX_FILE", str(index))
-        git("--work-tree", str(TEMPLATE), "add", "--all", str(TEMPLATE))
-        git("--work-tree", str(TEMPLATE), "commit", "--quiet", "--message=Test")
-    return bare.as_uri()
+    return publish(tmp_path).as_uri()
 
 
 def environment(tmp_path, *folders):

@@ -3,6 +3,8 @@
 import ast
 import itertools
 import json
+import os
+import subprocess
 from pathlib import Path
 from random import Random
 
@@ -84,3 +86,25 @@ def sources(*suffixes):
         for path in SOURCES
         if path.name.endswith(suffixes)
     ]
+
+
+def publish(folder, history=False):
+    """
+    Commit the template as it is to a new bare repository in `folder`; return its path.
+
+    With `history`, the commit follows the commits of the template's repository.
+    """
+    bare = folder / "django-starter.git"
+
+    def git(*command):
+        env = {**os.environ, "GIT_DIR": bare, "GIT_INDEX_FILE": folder / "index"}
+        command = ("git", "--work-tree", TEMPLATE, *command)
+        subprocess.run(command, env=env, cwd=TEMPLATE, check=True)
+
+    command = ("git", "init", "--quiet", "--bare", "--initial-branch=main", bare)
+    subprocess.run(command, check=True)
+    if history:
+        git("fetch", "--quiet", TEMPLATE, "HEAD:main")
+    git("add", "--all")
+    git("commit", "--quiet", "--allow-empty", "--message=Newest")
+    return bare
