@@ -76,7 +76,13 @@ def test_hadolint_finds_no_errors_in_the_dockerfile():
         *((name, True) for name in (".env", ".env.production", ".git", ".venv")),
         *(
             (name, True)
-            for name in ("db.sqlite3", "db.sqlite3-wal", "site.dump", "media")
+            for name in (
+                "db.sqlite3",
+                "db.sqlite3-wal",
+                "site.backup",
+                "site.dump",
+                "media",
+            )
         ),
         *((name, False) for name in ("manage.py", "uv.lock", "templates", "scripts")),
     ],

@@ -51,6 +51,7 @@ def machine(bake, tmp_path):
             ["bash", "-euxc", "\n".join(lines)],
             cwd=tmp_path / "srv" if (tmp_path / "srv").exists() else tmp_path,
             env={**os.environ, **PRODUCTION, "UV_PYTHON": python_of(project).resolve()},
+            input="yes\n",
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
@@ -84,10 +85,10 @@ def test_site_is_installed_and_restored_from_a_backup(bake, machine):
     machine(find_block(guide, "git clone"))
     machine(find_block(guide, "git pull\nuv sync"))
     query(machine.data, "CREATE TABLE precious AS SELECT 'kept'")
-    machine(find_block(guide, "backup_db"))
+    machine(find_block(guide, "manage.py backup_db"))
     query(machine.data, "DELETE FROM precious")
 
-    machine(find_block(guide, "rm -f"))
+    machine(find_block(guide, "manage.py restore_db"))
 
     assert query(machine.data, "SELECT * FROM precious") == [("kept",)]
     assert query(machine.data, "SELECT count(*) FROM django_migrations") > [(10,)]

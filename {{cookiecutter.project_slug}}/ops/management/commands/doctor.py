@@ -189,9 +189,9 @@ def check_backup() -> str:
     if settings.DEBUG:
         return "not checked: DEBUG is on"
     if connection.vendor != "sqlite":
-        return f"not checked: {connection.display_name} is backed up by its own tools"
+        return f"not checked: the database is {connection.display_name}"
     folder = Path(connection.settings_dict["NAME"]).resolve().parent / "backups"
-    times = [path.stat().st_mtime for path in folder.glob("*.sqlite3")]
+    times = [path.stat().st_mtime for path in folder.glob("*.backup")]
     if not times:
         raise Problem(f"{folder} has no backups: create one with `manage.py backup_db`")
     age = datetime.now(UTC) - datetime.fromtimestamp(max(times), UTC)
