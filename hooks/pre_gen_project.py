@@ -74,6 +74,9 @@ TAKEN = {
 INVISIBLE = {"Cc", "Cs", "Zl", "Zp"}
 BIDI_OVERRIDES = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
+# Cookiecutter and cruft render recorded answers again when a project is updated.
+TEMPLATE_CODE = re.compile(r"[{][#%{]|^\s*#:")
+
 
 def slug_error(slug):
     """Return why a slug cannot be used, or None."""
@@ -123,6 +126,10 @@ def errors():
     if not is_email_address(email) or any(map(is_invisible, email)):
         why = "which is not an address that e-mails can be sent from"
         yield "author_email", why, EXAMPLES["author_email"]
+
+    for question, example in EXAMPLES.items():
+        if TEMPLATE_CODE.search(ANSWERS[question]):
+            yield question, "which an update would run as a template", example
 
     for question in ("project_name", "description", "author_name"):
         answer, example = ANSWERS[question], EXAMPLES[question]

@@ -221,22 +221,40 @@ def test_rendered_code_passes_ruff(bake, text, command):
     assert done.returncode == 0, done.stdout
 
 
-def test_typed_answer_is_not_rendered_as_a_template(tmp_path):
-    name = "#: if {{ 7 * 7 }} {% endraw %} {# #}"
-    subprocess.run(
-        [sys.executable, "-m", "cookiecutter", TEMPLATE, "--output-dir", tmp_path],
-        input="\n".join([name, "typed", "A site.", "Ada", "ada@example.com", ""]),
+def type_answers(folder, *answers):
+    """Type the answers, and return what Cookiecutter then did."""
+    return subprocess.run(
+        [sys.executable, "-m", "cookiecutter", TEMPLATE, "--output-dir", folder],
+        input="\n".join([*answers, ""]),
         env={
             **os.environ,
             "DJANGO_STARTER_SKIP_BOOTSTRAP": "1",
             "COOKIECUTTER_CONFIG": os.devnull,
-            "HOME": str(tmp_path),
+            "HOME": str(folder),
         },
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         encoding="utf-8",
-        check=True,
+        check=False,
     )
+
+
+def test_typed_answer_is_not_rendered_as_a_template(tmp_path):
+    name = "}} 7 * 7 %} #} #: if { {"
+    done = type_answers(tmp_path, name, "typed", "A site.", "Ada", "ada@example.com")
+    assert done.returncode == 0
     settings = tmp_path / "typed" / "typed" / "settings.py"
     assert assigned(settings, "SITE")["name"] == name
+
+
+@pytest.mark.parametrize("code", ["{{ no }}", "{% raw %}", "A {# site", "#: if 1"])
+def test_typed_answer_that_an_update_would_render_is_rejected(tmp_path, code):
+    done = type_answers(tmp_path, "Typed", "typed", code, "Ada", "ada@example.com")
+    assert done.returncode != 0
+    assert done.stderr.startswith(
+        f"description cannot be {code!r}, which an update would run as a template; "
+    )
+    assert not (tmp_path / "typed").exists()
 
 
 @pytest.fixture
