@@ -97,7 +97,7 @@ def test_uvx_command_works(repository, tmp_path):
         (uv_only / name).symlink_to(Path(sys.executable).with_name(name))
     # The output names a Python of the user's shell, not the one of uvx.
     (uv_only / "python").symlink_to(sys._base_executable)
-    (command,) = (block.text for block in blocks(README) if "uvx" in block.text)
+    (command,) = (block.text for block in blocks(README) if "uvx cookie" in block.text)
 
     output = make_project(command, repository, folder, environment(tmp_path, uv_only))
 

@@ -9,6 +9,7 @@ import sys
 import tomllib
 
 import pytest
+import yaml
 from support.template import CONTEXT, SOURCES, TEMPLATE, TREE, sources
 
 
@@ -80,3 +81,8 @@ def test_project_has_no_template_syntax(bake):
             if path.suffix != ".md" and not {"templates", "workflows"} & {*path.parts}:
                 assert "{{" not in text, path
                 assert "{%" not in text, path
+
+
+@pytest.mark.parametrize("path", sources(".yaml", ".yml"))
+def test_yaml_loads_before_it_is_rendered(path):
+    assert list(yaml.safe_load_all(path.read_text("utf-8")))

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 from support.markdown import blocks
-from support.template import publish
+from support.project import run
+from support.template import TEMPLATE, publish
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="The fakes are shell scripts.")
 
@@ -278,7 +279,7 @@ def change_project(project):
     replace(
         project / "pyproject.toml",
         '  "psycopg[',
-        '  "markdown~=3.10",\n  "psycopg[',
+        '  "humanize~=4.13",\n  "psycopg[',
     )
     replace(
         project / slug / "urls.py",
@@ -303,18 +304,18 @@ urlpatterns = [path("", notes, name="notes")]
 """,
     "views.py": """\
 from django.http import HttpRequest, HttpResponse
-from markdown import markdown
+from humanize import intcomma
 
 
 def notes(request: HttpRequest) -> HttpResponse:
-    return HttpResponse(markdown("# Notes"))
+    return HttpResponse(intcomma(1000))
 """,
     "tests.py": """\
 from django.urls import reverse
 
 
-def test_page_shows_notes(client):
-    assert client.get(reverse("notes")).text == "<h1>Notes</h1>"
+def test_page_shows_number(client):
+    assert client.get(reverse("notes")).text == "1,000"
 """,
 }
 
@@ -327,7 +328,7 @@ def assert_project_has_its_changes(project):
     assert has(f"{project.name}/settings.py", '"All about gardens."')
     assert has(f"{project.name}/settings.py", '    "notes",\n')
     assert has("templates/base.html", '<a href="/notes/">')
-    assert has("pyproject.toml", '"markdown~=3.10"')
+    assert has("pyproject.toml", '"humanize~=4.13"')
     assert has(f"{project.name}/urls.py", '"notes.urls"')
     for name, text in APP.items():
         assert (project / "notes" / name).read_text("utf-8") == text
@@ -485,3 +486,68 @@ def test_answer_is_changed_later(updating):
     assert '"A site about gardens."' in settings
     context = state_of(updating.project)["context"]["cookiecutter"]
     assert context["description"] == "A site about gardens."
+
+
+# Old projects
+
+
+# The first commit whose hook leaves cruft's scratch folders alone, and the first one with
+# the folders that projects have today.
+OLDEST, WITH_FOLDERS = "281f077", "f3c238a"
+
+
+@pytest.fixture
+def old_project(tmp_path, monkeypatch):
+    """Return a function that makes a project of an old commit with `cruft create`."""
+    monkeypatch.setenv("COOKIECUTTER_CONFIG", os.devnull)
+
+    def old_project(old):
+        found = subprocess.run(
+            ["git", "cat-file", "-e", f"{old}^{{commit}}"], cwd=TEMPLATE, check=False
+        )
+        if found.returncode:
+            pytest.skip(f"This clone of the template is shallow: it has no {old}.")
+        published = publish(tmp_path, history=True)
+        create = [sys.executable, "-m", "cruft", "create", "--no-input"]
+        make_files([*create, "--checkout", old, published.as_uri()], tmp_path)
+        project = tmp_path / "my_site"
+        git(project, "init", "--quiet")
+        commit(project, "First commit")
+        return project
+
+    return old_project
+
+
+def update_to_the_newest(project):
+    update = [sys.executable, "-m", "cruft", "update", "--skip-apply-ask"]
+    make(update, project)
+    assert git(project, "diff", "--name-only", "--diff-filter=U") == ""
+    assert not list(project.rglob("*.rej"))
+    commit(project, "Update")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("old", [OLDEST, WITH_FOLDERS])
+def test_unchanged_old_project_becomes_the_newest(old_project, bake, old):
+    project = old_project(old)
+    update_to_the_newest(project)
+
+    assert files_of(project) == files_of(bake())
+
+
+@pytest.mark.slow
+def test_changed_old_project_is_updated_and_passes_its_check(old_project):
+    project = old_project(WITH_FOLDERS)
+    change_project(project)
+    make([sys.executable, "scripts/bootstrap.py"], project)
+    env = (project / ".env").read_text("utf-8")
+    commit(project, "Add uv.lock")
+    update_to_the_newest(project)
+    make([sys.executable, "scripts/bootstrap.py"], project)
+
+    assert_project_has_its_changes(project)
+    assert (project / ".env").read_text("utf-8") == env
+    assert "humanize" in (project / "uv.lock").read_text("utf-8")
+    assert run(project, "manage.py", "migrate", "--check") == (0, "")
+    status, output = run(project, "scripts/check.py")
+    assert status == 0, output
