@@ -37,7 +37,7 @@ def test_command_works(project, environment, tmp_path, line):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
-        timeout=8 * TIMEOUT,
+        timeout=20 * TIMEOUT,
         check=False,
     )
 

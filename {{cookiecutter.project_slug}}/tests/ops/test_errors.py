@@ -10,6 +10,14 @@ from ops.logs import request_id
 HIDDEN = "********************"
 
 
+@pytest.fixture(autouse=True)
+def outside_of_requests():
+    """Hide the id of the request that an earlier test has made."""
+    token = request_id.set("")
+    yield
+    request_id.reset(token)
+
+
 @pytest.fixture
 def started(monkeypatch):
     """Return the options of each start of the SDK, which does not start."""
@@ -79,11 +87,9 @@ def test_key_in_a_path_is_hidden():
 
 
 def test_event_has_the_id_of_its_request():
-    token = request_id.set("0123456789")
-    try:
-        assert prepare_event({}, {})["tags"] == {"request_id": "0123456789"}
-    finally:
-        request_id.reset(token)
+    request_id.set("0123456789")
+
+    assert prepare_event({}, {})["tags"] == {"request_id": "0123456789"}
 
 
 def test_failed_task_is_sent_once():
