@@ -23,6 +23,7 @@ from support.site import (
 from support.template import (
     CHOICES,
     CONTEXT,
+    SOURCES,
     TEMPLATE,
     TREE,
     all_pairs,
@@ -31,6 +32,7 @@ from support.template import (
     sources,
 )
 
+README = (TEMPLATE / "README.md").read_text("utf-8")
 PATHS = assigned(TEMPLATE / "hooks" / "post_gen_project.py", "PATHS")
 
 # Words that a project has only if one of these answers was chosen. License texts, and the
@@ -88,24 +90,70 @@ def text_files(project):
                 yield path, path.read_text("utf-8")
 
 
-@pytest.mark.parametrize("question", CHOICES)
-def test_every_answer_has_a_label(question):
-    labels = CONTEXT["__prompts__"][question]
+def conditions():
+    """Yield the path, the question and an answer of each condition in the template."""
+    condition = re.compile(r"cookiecutter\.(\w+) (?:[!=]= (\S+)|in \((.+?)\))")
+    for path in SOURCES:
+        for question, one, several in condition.findall(path.read_text("utf-8")):
+            for answer in re.findall(r"[\w.-]+", one or several):
+                yield path, question, answer
 
-    assert list(labels) == ["__prompt__", *CHOICES[question]]
+
+def named_in_readme(question):
+    (row,) = re.findall(rf"^\| `{question}` \| (.+?) \|", README, re.MULTILINE)
+    return row.split(", ")
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [(question, answer) for question in CHOICES for answer in CHOICES[question]],
+)
+def test_answer_is_complete(question, answer):
+    """A new answer makes only this test fail, which says what it needs."""
+    done = {
+        f"a label in __prompts__.{question} of cookiecutter.json": (
+            answer in CONTEXT["__prompts__"][question]
+        ),
+        f"its name in the row `{question}` of README.md": (
+            answer in named_in_readme(question)
+        ),
+        "its paths in PATHS of hooks/post_gen_project.py, or a condition "
+        f'(#: if cookiecutter.{question} == "{answer}") in a file': (
+            answer in PATHS.get(question, ())
+            or any(found[1:] == (question, answer) for found in conditions())
+        ),
+    }
+
+    missing = [place for place, is_done in done.items() if not is_done]
+    assert not missing, f"{question}={answer} still needs: " + "; ".join(missing)
+
+
+@pytest.mark.parametrize("question", CHOICES)
+def test_nothing_is_left_of_a_retired_answer(question):
+    """A retired answer makes only this test fail, which says what to delete."""
+    places = {
+        f"the label {answer!r} in __prompts__ of cookiecutter.json": answer
+        for answer in CONTEXT["__prompts__"][question]
+        if answer != "__prompt__"
+    }
+    places |= {
+        f"{answer!r} in README.md": answer for answer in named_in_readme(question)
+    }
+    places |= {f"{answer!r} in PATHS": answer for answer in PATHS.get(question, ())}
+    places |= {
+        f"the condition on {answer!r} in {path.relative_to(TREE.parent)}": answer
+        for path, name, answer in conditions()
+        if name == question
+    }
+
+    left = [place for place, name in places.items() if name not in CHOICES[question]]
+    assert not left, f"No answer to {question}: " + "; ".join(left)
 
 
 @pytest.mark.parametrize("question", PATHS)
 def test_paths_of_answers_exist(question):
-    assert set(PATHS[question]) <= set(CHOICES[question])
     for path in itertools.chain(*PATHS[question].values()):
         assert (TREE / path).exists(), path
-
-
-def test_words_are_those_of_answers():
-    for question, words in WORDS.items():
-        for answers in words:
-            assert set(answers.split("|")) <= set(CHOICES[question])
 
 
 @pytest.mark.parametrize("answers", all_pairs(CHOICES), ids=label)
@@ -113,12 +161,12 @@ def test_project_has_nothing_of_other_answers(bake, answers):
     project = bake(**answers)
 
     for question, paths in PATHS.items():
-        own = {*paths.get(answers[question], ())}
+        own = {*paths.get(answers.get(question), ())}
         for path in {*itertools.chain(*paths.values())}:
             assert (project / path).exists() == (path in own), path
     for question, words in WORDS.items():
         for owners, pattern in words.items():
-            if answers[question] not in owners.split("|"):
+            if answers.get(question) not in owners.split("|"):
                 for path, text in text_files(project):
                     assert not re.search(pattern, text), (path, question)
 
