@@ -16,6 +16,7 @@ import pytest
 from support.project import copy_project, python_of, run_shell
 from support.server import TIMEOUT, Server, free_port
 from support.site import PRODUCTION
+from support.template import TEMPLATE
 
 pytestmark = [
     pytest.mark.slow,
@@ -900,6 +901,8 @@ def target(released, tmp_path_factory):
     try:
         target.server.wait_until_up(f"http://127.0.0.1:{target.port}/livez")
         yield target
+        for failure in ("Exception in ASGI application", '"status_code": 5'):
+            assert failure not in target.server.output
     finally:
         target.server.stop()
 
@@ -907,3 +910,10 @@ def target(released, tmp_path_factory):
 @pytest.mark.parametrize(("group", "name"), NAMES)
 def test_abuse(target, group, name):
     assert target.perform(group, name) == CASES[group][name][1]
+
+
+def test_page_has_all_cases():
+    page = (TEMPLATE / "docs" / "reliability.md").read_text("utf-8")
+
+    for group, cases in CASES.items():
+        assert f"| {group} | {len(cases)} |" in page
