@@ -9,6 +9,7 @@ import re
 import socket
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
@@ -910,6 +911,42 @@ def target(released, tmp_path_factory):
 @pytest.mark.parametrize(("group", "name"), NAMES)
 def test_abuse(target, group, name):
     assert target.perform(group, name) == CASES[group][name][1]
+
+
+def test_memory_is_steady(target):
+    """Send everything three times, and thousands of log-ins; compare the last two."""
+    with ThreadPoolExecutor(8) as pool:
+
+        def perform_all():
+            return list(pool.map(lambda case: target.perform(*case), NAMES))
+
+        def measure():
+            # Ordinary requests let Python collect the garbage of the others.
+            assert set(pool.map(target.ask, [get(LOGIN)] * 500)) == {"200"}
+            return target.memory()
+
+        perform_all()
+        perform_all()
+        before = measure()
+        answers = perform_all()
+        addresses = itertools.cycle([target.new_address() for _ in range(4)])
+        log_ins = set(
+            pool.map(
+                target.ask,
+                (
+                    log_in(
+                        f"X-Forwarded-For: {next(addresses)}", email=f"{n}@b.example"
+                    )
+                    for n in range(LOG_INS)
+                ),
+            )
+        )
+        after = measure()
+
+    assert answers == [CASES[group][name][1] for group, name in NAMES]
+    assert log_ins == {"200", "429"}
+    assert after < before * 1.1
+    assert len(target.workers()) == 2
 
 
 def test_page_has_all_cases():
