@@ -99,6 +99,7 @@ MIDDLEWARE = [
     "ops.health.HealthMiddleware",
     "ops.middleware.RequestLogMiddleware",
     "ops.middleware.ExtraHeadersMiddleware",
+    "ops.middleware.FormEncodingMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
