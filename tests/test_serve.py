@@ -214,7 +214,7 @@ def test_workers_end_when_the_supervisor_was_killed(site):
 
 
 def test_silent_connections_are_closed(change, site):
-    _, port = site(change(TIMEOUT_REQUEST_HEAD=1), WEB_CONCURRENCY="1")
+    _, port = site(change(TIMEOUT_FIRST_REQUEST=1), WEB_CONCURRENCY="1")
 
     with socket.create_connection(("127.0.0.1", port)) as client:
         client.settimeout(30)

@@ -31,11 +31,8 @@ SETTINGS = "{{ cookiecutter.project_slug }}.settings"
 # Longer than proxies keep an idle connection (nginx and AWS 60, Caddy 120), so that none
 # sends a request on a connection that is being closed.
 TIMEOUT_KEEP_ALIVE = 130
-# For the head of a request, also the first of a connection. Clients that say nothing, or
-# never finish, take up no connection.
-TIMEOUT_REQUEST_HEAD = 10
-# For the next part of a request's body, if the site waits for it.
-TIMEOUT_REQUEST_BODY = 60
+# For the first request of a connection. Clients that say nothing take up no connection.
+TIMEOUT_FIRST_REQUEST = 10
 # For requests in flight; less than the 30 after which Kubernetes kills.
 TIMEOUT_GRACEFUL_SHUTDOWN = 25
 # For a request that is on its way to a worker which is stopping.
@@ -44,9 +41,6 @@ TIMEOUT_LAST_REQUEST = 1
 TIMEOUT_OTHER_WORKERS = 0.5
 # For a worker to start, and to answer a health check.
 TIMEOUT_WORKER = 30
-
-# Bytes of a request line and its headers; uvicorn has no limit for them.
-MAX_HEAD_SIZE = 64 * 2**10
 
 logger = logging.getLogger("uvicorn.error")
 
@@ -308,79 +302,21 @@ class Connection(HttpToolsProtocol):
     """A connection that must send a request soon, and may send one during shutdown."""
 
     is_stopping = False
-    head_size = 0  # Bytes since the last complete head or part of a body.
-    previous_cycle: Any = None  # While the head of another request arrives.
-    body_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self.loop.call_later(TIMEOUT_REQUEST_HEAD, self.close_without_head, None)
+        self.loop.call_later(TIMEOUT_FIRST_REQUEST, self.close_without_request)
         if self.is_stopping:
             self.shutdown()
 
-    def close_without_head(self, previous_cycle: Any) -> None:
-        if self.cycle is previous_cycle:
+    def close_without_request(self) -> None:
+        if self.cycle is None:
             self.transport.close()
-
-    def close_without_body(self) -> None:
-        if self.cycle.more_body and not self.cycle.body:
-            self.transport.close()
-
-    def data_received(self, data: bytes) -> None:
-        """Refuse a head that is too large; close the connection if a request is slow."""
-        self.head_size += len(data)
-        super().data_received(data)
-        if self.body_timer:
-            self.body_timer.cancel()
-            self.body_timer = None
-        if self.transport.is_closing():
-            return
-        if self.head_size > MAX_HEAD_SIZE:
-            self.send_400_response("The headers are too large.")
-        elif self.cycle and not self.cycle.response_complete:
-            if self.cycle.more_body:
-                self.body_timer = self.loop.call_later(
-                    TIMEOUT_REQUEST_BODY, self.close_without_body
-                )
-        elif self.cycle and self.head_size and self.previous_cycle is not self.cycle:
-            self.previous_cycle = self.cycle
-            self.loop.call_later(
-                TIMEOUT_REQUEST_HEAD, self.close_without_head, self.cycle
-            )
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.is_head = True
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Ignore trailers: uvicorn adds them to the headers that the proxy has checked."""
-        if self.is_head:
-            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Start the request; an exception makes uvicorn respond with status 400."""
-        self.is_head = False
-        self.head_size = 0
-        size = len(self.url) + sum(len(name) + len(text) for name, text in self.headers)
-        if size > MAX_HEAD_SIZE:
-            raise ValueError("The headers are too large.")
-        if self.parser.should_upgrade():
-            # The parser skips the body of such a request, and would take it for another
-            # request, which the proxy has not seen.
-            names = {name for name, _ in self.headers}
-            if names & {b"content-length", b"transfer-encoding"}:
-                raise ValueError("An upgrade request has a body.")
         super().on_headers_complete()
-        if self.is_stopping and self.cycle:
+        if self.is_stopping:
             self.cycle.keep_alive = False
-
-    def on_body(self, body: bytes) -> None:
-        self.head_size = 0
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        self.head_size = 0
-        super().on_message_complete()
 
     def shutdown(self, timeout: float = TIMEOUT_LAST_REQUEST) -> None:
         """Close the connection after its request, or after `timeout` without one."""
