@@ -2,7 +2,6 @@
 
 import contextlib
 import gzip
-import http.client
 import itertools
 import os
 import re
@@ -35,7 +34,7 @@ LOG_INS = 2000
 # The server trusts 127.0.0.1, so tests connect from there as a proxy does.
 UNTRUSTED = "127.0.0.2"
 # In seconds; shorter than in server/workers.py, so that the tests see them pass.
-TIMEOUTS = {"TIMEOUT_REQUEST_HEAD": 2, "TIMEOUT_REQUEST_BODY": 2}
+TIMEOUTS = {"TIMEOUT_FIRST_REQUEST": 2}
 
 
 # What is sent. Each function returns the bytes of a request.
@@ -138,35 +137,6 @@ def hold(count, data):
                 client.sendall(data)
             others = site.ask(get("/"))
             return f"{others}, {' '.join({site.read(client) for client in clients})}"
-
-    return attack
-
-
-def trickle(data):
-    """Return a function that sends `data`, and then a header without an end, slowly."""
-
-    def attack(site):
-        with site.connect() as client, contextlib.suppress(OSError):
-            client.sendall(data)
-            answer = site.read_response(client)
-            for _ in range(600):
-                client.sendall(b"a")
-                time.sleep(0.1)
-        return f"{answer} closed" if _ < 599 else f"{answer} open"
-
-    return attack
-
-
-def endless(head):
-    """Return a function that sends `head` and then 64 MB without the end of a line."""
-
-    def attack(site):
-        with site.connect() as client:
-            with contextlib.suppress(OSError):
-                client.sendall(head)
-                for _ in range(1024):
-                    client.sendall(b"a" * 2**16)
-            return site.read(client)
 
     return attack
 
@@ -370,40 +340,12 @@ CASES = {
             "200 200",
         ),
         "request behind the last one": (get("/") + LAST, "200"),
-        "upgrade with a body": (
-            in_two_parts(
-                upgrade("POST", "Upgrade: h2c", f"Content-Length: {len(LAST)}"), LAST
-            ),
-            "400",
-        ),
-        "upgrade with a chunked body": (
-            in_two_parts(
-                upgrade("GET", "Upgrade: other", "Transfer-Encoding: chunked"), LAST
-            ),
-            "400",
-        ),
     },
     "large requests": {
         "target of 60 kB": (get("/" + "a" * 60_000), "404"),
-        "target of 70 kB": (get("/" + "a" * 70_000), "400"),
-        "query of 1 MB": (get("/?" + "a" * 2**20), "400"),
         "header of 60 kB": (get("/", "X-A: " + "a" * 60_000), "200"),
-        "header of 70 kB": (get("/", "X-A: " + "a" * 70_000), "400"),
-        "10,000 headers": (get("/", *["X-A: abcdef"] * 10_000), "400"),
+        "10,000 headers": (get("/", *["X-A: abcdef"] * 10_000), "200"),
         "5,000 cookies": (get("/", "Cookie: " + "a=b; " * 5_000), "200"),
-        "header without an end": (endless(b"GET / HTTP/1.1\r\nX-A: "), "400"),
-        "target without an end": (endless(b"GET /"), "400"),
-        "trailer without an end": (
-            endless(
-                lines(
-                    "POST / HTTP/1.1",
-                    *PROXY,
-                    "Transfer-Encoding: chunked",
-                    body=b"0\r\nX-A: ",
-                )
-            ),
-            "400",
-        ),
         "form of 3 MB": (post(LOGIN, f"{TOKEN}&a={'b' * 3 * 2**20}"), "400"),
         "form of 1,001 fields": (post(LOGIN, TOKEN + "&a=b" * 1001), "400"),
         "password of 1 MB": (log_in(password="a" * 2**20), "200"),
@@ -416,24 +358,6 @@ CASES = {
         "silence": (hold(1, b""), "200, closed"),
         "a line of HTTP/0.9": (hold(1, b"GET /\r\n"), "200, closed"),
         "50 half heads": (hold(50, get("/")[:-4]), "200, closed"),
-        "50 half bodies": (
-            hold(50, send("POST / HTTP/1.1", "Content-Length: 9", body=b"1")),
-            "200, closed",
-        ),
-        "50 bodies without a chunk": (
-            hold(50, send("POST / HTTP/1.1", "Transfer-Encoding: chunked")),
-            "200, closed",
-        ),
-        "Expect: 100-continue without a body": (
-            hold(
-                1, send("POST / HTTP/1.1", "Expect: 100-continue", "Content-Length: 9")
-            ),
-            "200, 100",
-        ),
-        "one byte at a time in the second request": (
-            trickle(lines("GET /livez HTTP/1.1", *PROXY, body=b"GET / HTTP/1.1\r\nA")),
-            "200 closed",
-        ),
     },
     "hosts and targets": {
         "no Host": (host(), "400"),
@@ -839,13 +763,6 @@ class Target:
 
     def read(self, client):
         return self.answer(self.read_all(client))
-
-    def read_response(self, client):
-        """Return the status of a response; the connection stays open."""
-        response = http.client.HTTPResponse(client)
-        response.begin()
-        response.read()
-        return str(response.status)
 
     def answer(self, response):
         """Return the statuses and redirects in what came back, or "closed"."""
