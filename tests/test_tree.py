@@ -73,9 +73,10 @@ def test_caches_in_the_template_are_not_copied_to_a_project(cookies, tmp_path):
 
 def test_project_has_no_template_syntax(bake):
     for path in bake().rglob("*"):
-        if path.is_file() and ".git" not in path.parts:
+        if path.is_file() and not {".git", ".cruft.json"} & {*path.parts}:
             text = path.read_text("utf-8")
-            assert "cookiecutter" not in text.lower(), path
+            # The README names the program, but no variable of it.
+            assert "cookiecutter." not in text.lower(), path
             assert "#:" not in text, path
             if path.suffix != ".md" and not {"templates", "workflows"} & {*path.parts}:
                 assert "{{" not in text, path
