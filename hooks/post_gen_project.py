@@ -18,7 +18,38 @@ ANSWERS = json.loads(r"""{{ cookiecutter|tojson }}""")
 
 # {question: {answer: (paths, ...)}}: the files and folders that a project has only
 # with this answer. A path may belong to several answers.
-PATHS = {}
+PATHS = {
+    "deploy": {
+        "containers": (
+            ".dockerignore",
+            "Dockerfile",
+            "compose.yaml",
+            "deploy/Caddyfile",
+            "deploy/README.md",
+            "deploy/celery.md",
+        ),
+        "server": (
+            "deploy/Caddyfile",
+            "deploy/README.md",
+            "deploy/celery.md",
+            "deploy/systemd",
+        ),
+        "kubernetes": (
+            ".dockerignore",
+            "Dockerfile",
+            "deploy/README.md",
+            "deploy/celery.md",
+            "deploy/kubernetes",
+        ),
+    },
+    "ci": {
+        "github": (".github",),
+        "gitlab": (".gitlab-ci.yml",),
+    },
+    "server": {
+        "fast": ("server", "tests/server"),
+    },
+}
 
 # Files that tools write when somebody runs them in the template's tree.
 CACHES = (".mypy_cache", ".pytest_cache", ".ruff_cache", "__pycache__")
@@ -78,7 +109,10 @@ def delete_what_was_not_chosen():
 
 
 def delete(path):
+    """Delete a file or a folder, and the folder that it was in if it is empty then."""
     shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if not any(path.parent.iterdir()):
+        path.parent.rmdir()
 
 
 def is_scratch():

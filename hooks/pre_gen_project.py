@@ -48,7 +48,7 @@ watchfiles websockets whitenoise yaml
 
 # At the root of the project, in lower case and without their endings.
 FOLDERS_AND_FILES = """
-accounts compose conftest deploy dockerfile htmlcov locale manage media ops pages scripts server
+accounts compose conftest deploy dockerfile htmlcov license locale manage media ops pages scripts server
 static staticfiles templates tests
 """
 
@@ -74,9 +74,8 @@ TAKEN = {
 INVISIBLE = {"Cc", "Cs", "Zl", "Zp"}
 BIDI_OVERRIDES = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
-# When cruft updates a project, it renders the recorded answers as Jinja templates. A line
-# that begins with #: is code as well (_jinja2_env_vars in cookiecutter.json).
-JINJA = re.compile(r"\{[%#{]+|^(\s*#:)+")
+# Cookiecutter and cruft render recorded answers again when a project is updated.
+TEMPLATE_CODE = re.compile(r"[{][#%{]|^\s*#:")
 
 
 def slug_error(slug):
@@ -118,13 +117,6 @@ def without_invisible(text):
     return " ".join("".join(" " if is_invisible(c) else c for c in text).split())
 
 
-def without_jinja(text):
-    # Without the delimiters of a block, #: may begin the text.
-    for _ in range(2):
-        text = " ".join(JINJA.sub(" ", text).split())
-    return text
-
-
 def errors():
     """Yield each question whose answer cannot work, why, and a better answer."""
     if why := slug_error(ANSWERS["project_slug"]):
@@ -136,11 +128,8 @@ def errors():
         yield "author_email", why, EXAMPLES["author_email"]
 
     for question, example in EXAMPLES.items():
-        if code := JINJA.search(ANSWERS[question]):
-            why = f"which contains {code[0].strip()!r}, which starts code of Jinja"
-            better = without_jinja(without_invisible(ANSWERS[question]))
-            email = question == "author_email"
-            yield question, why, (example if email else better or example)
+        if TEMPLATE_CODE.search(ANSWERS[question]):
+            yield question, "which an update would run as a template", example
 
     for question in ("project_name", "description", "author_name"):
         answer, example = ANSWERS[question], EXAMPLES[question]

@@ -15,6 +15,7 @@ from support.project import copy_project, python_of
 from support.server import Server, free_port, wait_until
 from support.site import PRODUCTION, mail_server
 from support.template import IN_PROJECT
+from support.tools import check
 
 pytestmark = [
     pytest.mark.services,
@@ -83,17 +84,7 @@ class Site:
 
     def call(self, line):
         """Run a shell command that must succeed; return its output."""
-        done = subprocess.run(
-            ["bash", "-c", line],
-            cwd=self.project,
-            env=self.env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout
-        return done.stdout
+        return check("bash", "-c", line, cwd=self.project, env=self.env)
 
     def shell(self, code):
         self.env["CODE"] = code

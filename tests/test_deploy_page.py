@@ -33,7 +33,7 @@ def machine(bake, tmp_path):
     project's own.
     """
     origin = tmp_path / "machine.git"
-    project = bake(bootstrap=True)
+    project = bake(bootstrap=True, deploy="server")
     subprocess.run(["git", "clone", "-q", "--bare", project, origin], check=True)
     replacements = {
         f"sudo -u {project.name} ": "",
@@ -51,6 +51,7 @@ def machine(bake, tmp_path):
             ["bash", "-euxc", "\n".join(lines)],
             cwd=tmp_path / "srv" if (tmp_path / "srv").exists() else tmp_path,
             env={**os.environ, **PRODUCTION, "UV_PYTHON": python_of(project).resolve()},
+            input="yes\n",
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
@@ -63,9 +64,8 @@ def machine(bake, tmp_path):
     return run_block
 
 
-@pytest.fixture
-def guide(bake):
-    return blocks((bake() / "deploy" / "README.md").read_text("utf-8"))
+def read_guide(project):
+    return blocks((project / "deploy" / "README.md").read_text("utf-8"))
 
 
 def find_block(guide, text):
@@ -80,21 +80,23 @@ def query(path, *statements):
         return [database.execute(text).fetchall() for text in statements][-1]
 
 
-def test_site_is_installed_and_restored_from_a_backup(guide, machine):
+def test_site_is_installed_and_restored_from_a_backup(bake, machine):
+    guide = read_guide(bake(deploy="server"))
     machine(find_block(guide, "git clone"))
     machine(find_block(guide, "git pull\nuv sync"))
     query(machine.data, "CREATE TABLE precious AS SELECT 'kept'")
-    machine(find_block(guide, "backup_db"))
+    machine(find_block(guide, "manage.py backup_db"))
     query(machine.data, "DELETE FROM precious")
 
-    machine(find_block(guide, "rm -f"))
+    machine(find_block(guide, "manage.py restore_db"))
 
     assert query(machine.data, "SELECT * FROM precious") == [("kept",)]
     assert query(machine.data, "SELECT count(*) FROM django_migrations") > [(10,)]
 
 
 @pytest.mark.services
-def test_postgresql_is_restored_from_a_backup(guide, postgresql, tmp_path, monkeypatch):
+def test_postgresql_is_restored_from_a_backup(bake, postgresql, tmp_path, monkeypatch):
+    guide = read_guide(bake(database="postgresql"))
     psql = find_program("psql", *POSTGRESQL_FOLDERS)
     monkeypatch.setenv(
         "PATH", os.pathsep.join([str(Path(psql).parent), os.environ["PATH"]])

@@ -5,13 +5,18 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
+import sqlite3
+import subprocess
 import sys
 import threading
 from urllib.parse import urlsplit
 
 import pytest
+import requests
+from support.project import python_of
 from support.server import fetch, free_port, wait_until
 
 
@@ -215,6 +220,43 @@ def test_unapplied_migrations_are_reported(dev, workspace):
 
     assert "unapplied migration(s)" in server.output
     assert "'python manage.py migrate'" in server.output
+
+
+def count_failed_logins(folder):
+    """Return the number of counts of failed log-ins in the cache in db.sqlite3."""
+    with contextlib.closing(sqlite3.connect(folder / "db.sqlite3")) as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        return database.execute("SELECT count(*) FROM cache").fetchone()[0]
+
+
+def fail_to_log_in(address):
+    with requests.Session() as session:
+        url = f"{address}accounts/login/"
+        session.get(url)
+        fields = {"login": "ada@example.com", "password": "wrong"}
+        fields["csrfmiddlewaretoken"] = session.cookies["csrftoken"]
+        return session.post(url, fields).status_code
+
+
+def test_database_may_be_removed_or_replaced_while_the_server_runs(dev, workspace):
+    file = workspace / "db.sqlite3"
+    manage = python_of(workspace), "manage.py"
+    _, address = start(dev, workspace)
+    assert fail_to_log_in(address) == 200
+    assert count_failed_logins(workspace) > 0
+
+    file.unlink()
+    subprocess.run([*manage, "migrate", "-v0"], cwd=workspace, check=True)
+    backup = workspace / "backup.sqlite3"
+    subprocess.run([*manage, "backup_db", backup], cwd=workspace, check=True)
+    assert fail_to_log_in(address) == 200
+    assert count_failed_logins(workspace) > 0
+
+    for _ in range(3):
+        shutil.copyfile(backup, file)  # As cp does: the file is written, not replaced.
+        assert count_failed_logins(workspace) == 0
+        assert fail_to_log_in(address) == 200
+        assert count_failed_logins(workspace) > 0
 
 
 def test_browser_is_opened(dev, project, tmp_path):

@@ -65,7 +65,7 @@ def test_every_check_passes_on_a_working_site(site):
 @pytest.mark.parametrize(
     ("variable", "value", "message"),
     [
-        ("ALLOWED_HOSTS", "https://localhost", "a URL in place of a host name"),
+        ("ALLOWED_HOSTS", "https://localhost", "which is not a host name"),
         ("DEBUG", "ture", "DEBUG from the environment is neither true nor false"),
         ("EMAIL_URL", "submission://u:12/34@smtp.example.com", "write %2F for /"),
         ("DATABASE_URL", "postgres://u:12/34@localhost/db", "write %2F for /"),

@@ -9,6 +9,8 @@ from support.project import python_of, run, uvicorn
 from support.server import fetch, free_port, wait_until
 from support.site import PRODUCTION
 
+STORAGE = "https://key:secret@s3.example.com/bucket"
+
 # Variables that bootstrap.py reads to find Python and uv. The tools document them.
 VARIABLES_OF_TOOLS = {"PATH", "PYENV_ROOT", "UV"}
 
@@ -83,23 +85,40 @@ def get_error(project):
         ("DEBUG", "perhaps", "is neither true nor false"),
         ("DEBUG", "true ", "is neither true nor false"),
         ("LIVE_RELOAD", "2", "is neither true nor false"),
-        ("ALLOWED_HOSTS", "https://example.com", "contains a URL"),
-        ("ALLOWED_HOSTS", "example.com,example.org/", "contains a URL"),
+        ("ALLOWED_HOSTS", "https://example.com", "is not a host name"),
+        ("ALLOWED_HOSTS", "example.com,example.org/", "is not a host name"),
+        ("ALLOWED_HOSTS", "example.com:8000", "without a scheme or port"),
+        ("ALLOWED_HOSTS", "*.example.com", ".example.com with all its subdomains"),
+        ("ALLOWED_HOSTS", "::1", "is not a host name"),
         ("DATABASE_URL", "mysql//nowhere", "is not the URL of a database"),
         ("DATABASE_URL", "postgres://db.example.com:port/db", "is not a URL"),
         ("DATABASE_URL", "postgres://u:12/34@db.example.com/db", "%2F for /"),
+        ("DATABASE_URL", "postgres://u@db.example.com", "does not name a database"),
+        ("DATABASE_URL", "sqlite://", "does not name a database"),
         ("DATABASE_POOL_MIN", "-1", "is not a whole number"),
         ("DATABASE_POOL_MAX", "many", "is not a whole number"),
         ("EMAIL_URL", "smtp.example.com", "begins with smtp:// or smtps:// or"),
         ("EMAIL_URL", "https://smtp.example.com", "begins with smtp:// or smtps:// or"),
         ("EMAIL_URL", "submission://u:12/34@smtp.example.com", "%2F for /"),
         ("EMAIL_URL", "submission://u:pass#word@smtp.example.com", "%23 for #"),
+        ("EMAIL_URL", "smtp://smtp.example.com?tls=true", "has options"),
+        ("EMAIL_URL", "smtp://smtp.example.com/true", "has options"),
         ("CACHE_URL", "redis.example.com", "begins with redis:// or rediss://"),
         ("CACHE_URL", "redis://", "names a host"),
         ("CACHE_URL", "redis://redis.example.com:port", "is not a URL"),
         ("CACHE_URL", "redis://:a?b@redis.example.com", "%3F for ?"),
+        ("CACHE_URL", "redis://redis.example.com/one", "the number of a database"),
+        ("CACHE_URL", "redis://redis.example.com?db=one", "option that is not valid"),
+        ("CACHE_URL", "redis://redis.example.com?tls=1", "unexpected keyword"),
         ("STORAGE_URL", "https://[s3.example.com", "is not a URL"),
+        ("SENTRY_DSN", "sentry.example.com", "is not a DSN"),
+        ("SENTRY_DSN", "https://key@sentry.example.com/shop", "is not a DSN"),
+        ("SENTRY_DSN", "https://sentry.example.com/1", "is not a DSN"),
         ("STORAGE_URL", "https://key:12/34@s3.example.com/bucket", "%2F for /"),
+        ("STORAGE_URL", "https://key:12@s3.example.com", "does not name a bucket"),
+        ("STORAGE_URL", "https://key:12@s3.example.com/b/folder", "name a bucket"),
+        ("STORAGE_URL", STORAGE + "?file_overwrite=flase", "neither true nor false"),
+        ("STORAGE_URL", STORAGE + "?querystring_expire=1h", "is not a whole number"),
     ],
 )
 def test_invalid_variable_is_reported(get_error, name, value, reason):
@@ -206,6 +225,16 @@ def test_value_in_the_env_file_is_literal_without_its_quotes(
     assert get_settings("SECRET_KEY", folder=workspace) == [value]
 
 
+def test_options_of_the_database_are_used(get_settings):
+    (databases,) = get_settings(
+        "DATABASES", DATABASE_URL="sqlite:////srv/db.sqlite3?timeout=5"
+    )
+
+    options = databases["default"]["OPTIONS"]
+    assert options["timeout"] == 5
+    assert options["transaction_mode"] == "IMMEDIATE"
+
+
 def test_environment_takes_precedence_over_the_env_file(project, get_settings):
     assert "SECRET_KEY=" in (project / ".env").read_text("utf-8")
 
@@ -255,6 +284,32 @@ def test_password_in_a_url_is_unquoted(get_settings):
     assert storages["default"]["OPTIONS"]["secret_key"] == "1/2+"
     # redis-py unquotes the password itself.
     assert caches["default"]["LOCATION"] == "redis://:1%2F2@redis.example.com/1"
+
+
+@pytest.mark.parametrize("text", ["false", "False", "no", "off", "0"])
+def test_boolean_options_of_the_storage_are_no_text(get_settings, text):
+    (storages,) = get_settings(
+        "STORAGES", STORAGE_URL=f"{STORAGE}?file_overwrite={text}&querystring_auth=yes"
+    )
+
+    options = storages["default"]["OPTIONS"]
+    assert (options["file_overwrite"], options["querystring_auth"]) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("query", "origin"),
+    [
+        ("custom_domain=cdn.example.com", "https://cdn.example.com"),
+        ("custom_domain=cdn.example.com/files", "https://cdn.example.com"),
+        ("custom_domain=cdn:8443&url_protocol=http:", "http://cdn:8443"),
+        ("addressing_style=virtual", "https://bucket.s3.example.com"),
+    ],
+)
+def test_images_from_the_storage_are_allowed(get_settings, query, origin):
+    (policy,) = get_settings("SECURE_CSP", STORAGE_URL=f"{STORAGE}?{query}")
+
+    assert origin in policy["img-src"]
+    assert origin in policy["media-src"]
 
 
 def test_localhost_is_always_allowed_with_debug(get_settings):

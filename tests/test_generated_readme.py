@@ -9,7 +9,8 @@ import subprocess
 from dataclasses import dataclass
 
 import pytest
-from support.markdown import blocks
+from support.markdown import apply_diff, blocks
+from support.project import run
 from support.server import TIMEOUT, fetch, free_port
 from support.site import PRODUCTION, assert_home_and_admin_are_styled
 from support.tools import REQUIRE_TOOLS
@@ -22,13 +23,21 @@ pytestmark = [
 SERVER = re.compile(r"scripts/(dev|serve)\.py|^uvicorn |runserver")
 
 
-def apply_diff(text, diff):
-    """Return `text` with a diff applied; the lines of the diff must be unique in it."""
-    lines = diff.splitlines()
-    old = "".join(line[1:] + "\n" for line in lines if not line.startswith("+"))
-    new = "".join(line[1:] + "\n" for line in lines if not line.startswith("-"))
-    assert text.count(old) == 1, f"Not found exactly once:\n{old}"
-    return text.replace(old, new)
+# Prints what a websocket sends back, or the status if it is refused.
+WEBSOCKET_CLIENT = """
+import sys
+
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+url, origin = sys.argv[1:]
+try:
+    with connect(url, origin=origin, proxy=None) as socket:
+        socket.send("Hello")
+        print(socket.recv())
+except InvalidStatus as error:
+    print(error.response.status_code)
+"""
 
 
 def run_in_terminal(command, answers, **kwargs):
@@ -104,6 +113,27 @@ class Reader:
         server.stop()
         return output.replace(str(port), "8000")
 
+    def check_websocket(self, script, path):
+        """Connect to a websocket from a page of the site, and from another page."""
+        env = PRODUCTION if script == "serve.py" else {}
+        port = free_port()
+        option = "" if env else f" --port {port}"
+        server = self.serve(
+            ["bash", "-c", self.command(f"exec python scripts/{script}{option}")],
+            cwd=self.project,
+            env={**env, "PORT": str(port)},
+            url=f"http://127.0.0.1:{port}/livez",
+        )
+        url = f"ws://127.0.0.1:{port}{path}"
+        for origin, expected in (
+            (f"http://localhost:{port}", "Hello"),
+            ("https://localhost", "Hello"),
+            ("https://evil.example", "403"),
+        ):
+            status, output = run(self.project, "-c", WEBSOCKET_CLIENT, url, origin)
+            assert (status, output.strip()) == (0, expected), server.output
+        server.stop()
+
     def run_worker(self, line):
         """Run a worker until it has completed the task that was enqueued."""
         worker = self.serve(
@@ -151,6 +181,13 @@ def test_every_block_works_as_written(bake, serve, tmp_path):
             path = project / block.file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text, "utf-8")
+        elif block.language == "js":
+            path = re.search(r'WebSocket\("(.+?)"\)', block.text)[1]
+            reader.run("python manage.py collectstatic --no-input", PRODUCTION)
+            for script in ("dev.py", "serve.py"):
+                reader.check_websocket(script, path)
+            # The code of the page passes the checks of the project, too.
+            reader.run("python scripts/check.py lint format types", {})
         elif block.section == "Start the site":
             for line in block.text.splitlines():
                 assert line.strip() in shown

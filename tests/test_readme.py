@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.markdown import blocks
 from support.project import python_of
-from support.template import QUESTIONS, TEMPLATE, publish
+from support.template import CHOICES, QUESTIONS, TEMPLATE, publish
 
 README = (TEMPLATE / "README.md").read_text("utf-8")
 TEST_COMMAND = blocks(README)[-1].text.strip()
@@ -112,7 +112,8 @@ def test_table_of_questions_is_complete():
 
     assert [name for name, _ in rows] == list(QUESTIONS)
     for name, default in rows:
-        assert default == QUESTIONS[name] or "{{" in QUESTIONS[name]
+        answer = CHOICES[name][0] if name in CHOICES else QUESTIONS[name]
+        assert default.split(", ")[0] == answer or "{{" in answer
 
 
 def test_ci_runs_the_test_command():

@@ -315,6 +315,7 @@ def test_no_server_header_is_sent(site):
         ("PORT", "99999", "PORT=8001"),
         ("FORWARDED_ALLOW_IPS", "caddy", "'caddy', which is not an IP address"),
         ("FORWARDED_ALLOW_IPS", "10.0.0.0/33", "'10.0.0.0/33', which is not"),
+        ("FORWARDED_ALLOW_IPS", "*,10.0.0.1", "'*', which is not"),
         ("HOST", "192.0.2.1", "HOST=127.0.0.1"),
         ("WEB_CONCURRENCY", "-1", "WEB_CONCURRENCY="),
     ],

@@ -69,12 +69,15 @@ class Visitor:
     `axe` is the source of axe-core. With it, each new page is checked for accessibility
     as well, in light and in dark, on a wide and on a narrow screen; its path and the HTML
     that was sent are added to `pages`, by its text.
+
+    `blocked` are the beginnings of URLs that the policy of the pages may block.
     """
 
-    def __init__(self, chrome, origin, axe=None):
+    def __init__(self, chrome, origin, axe=None, blocked=()):
         self.chrome = chrome
         self.origin = origin
         self.axe = axe
+        self.blocked = blocked
         self.pages = {}
         chrome.get("about:blank")
         if chrome.virtual_authenticator_id:
@@ -145,15 +148,17 @@ class Visitor:
             for entry in self.chrome.get_log("browser")
             if entry["level"] != "DEBUG"
             and not (status >= 400 and f"status of {status}" in entry["message"])
+            and not any(f"'{url}" in entry["message"] for url in self.blocked)
         ]
         document = None
+        unwanted = {}
         for event in self.events():
             parameters = event["params"]
             match event["method"]:
                 case "Network.requestWillBeSent":
                     url = parameters["request"]["url"]
-                    if not url.startswith((self.origin, "data:")):
-                        errors.append(f"Requests {url}")
+                    if not url.startswith((self.origin, "data:", "blob:")):
+                        unwanted[parameters["requestId"]] = url
                 case "Network.responseReceived":
                     response = parameters["response"]
                     if parameters["type"] == "Document":
@@ -163,7 +168,11 @@ class Visitor:
                     elif response["status"] >= 400:
                         errors.append(f"{response['status']}: {response['url']}")
                 case "Network.loadingFailed" if not parameters.get("canceled"):
+                    if parameters.get("blockedReason") == "csp":
+                        unwanted.pop(parameters["requestId"], None)
+                        continue  # The console has an error as well.
                     errors.append(f"{parameters['errorText']} {parameters}")
+        errors += [f"Requests {url}" for url in unwanted.values()]
         text = self.text
         if self.axe and text not in self.pages:
             body = self.chrome.execute_cdp_cmd(

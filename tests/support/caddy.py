@@ -1,16 +1,19 @@
 """The project's Caddyfile, run by Caddy with certificates of its own authority."""
 
+import asyncio
 import contextlib
 import os
 import re
 import shutil
 import tempfile
+import threading
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from .server import Server, free_port, wait_until
 from .tools import find_program
 
-# The options that come before the project's Caddyfile: no fixed ports, and no attempt to
+# The options that come before a Caddyfile: no fixed ports, and no attempt to
 # get a certificate or to install the authority in the system.
 OPTIONS = """\
 {{
@@ -24,6 +27,20 @@ OPTIONS = """\
 """
 
 
+# A content delivery network, or another proxy in front of the project's.
+CDN = """\
+https://localhost:{port} {{
+	reverse_proxy https://127.0.0.1:{upstream} {{
+		header_up Host {{http.request.hostport}}
+		transport http {{
+			tls_server_name localhost
+			tls_insecure_skip_verify
+		}}
+	}}
+}}
+"""
+
+
 @contextlib.contextmanager
 def caddy(project, upstream, edit=lambda text: text):
     """
@@ -32,28 +49,69 @@ def caddy(project, upstream, edit=lambda text: text):
     `upstream` is the port of the site, `edit` changes the text of the Caddyfile. Yields
     the URL and the path of the authority's certificate.
     """
-    program = find_program("caddy")
-    folder = Path(tempfile.mkdtemp(prefix="caddy-"))
     port = free_port()
-    text = (project / "deploy" / "Caddyfile").read_text("utf-8")
-    text = edit(text).replace(f"/srv/{project.name}/media", str(project / "media"))
-    options = OPTIONS.format(http=free_port(), folder=folder)
-    (folder / "Caddyfile").write_text(options + text, "utf-8")
-    env = {
-        **os.environ,
+    text = edit((project / "deploy" / "Caddyfile").read_text("utf-8"))
+    text = text.replace(f"/srv/{project.name}/media", str(project / "media"))
+    variables = {
         "DOMAIN": f"https://localhost:{port}",
         "UPSTREAM": f"127.0.0.1:{upstream}",
-        "HOME": str(folder),
     }
-    command = [
-        program,
-        "run",
-        "--config",
-        folder / "Caddyfile",
-        "--adapter",
-        "caddyfile",
-    ]
-    server = Server(command, folder, env)
+    with run(text, variables) as certificate:
+        yield f"https://localhost:{port}", certificate
+
+
+@contextlib.contextmanager
+def cdn(origin, address):
+    """
+    Serve the site at the URL `origin` at another URL of https://localhost, as a CDN does.
+
+    `address`, of 127.0.0.0/8, is the address from which it connects to the origin. Yields
+    the URL and the path of the authority's certificate.
+    """
+    port = free_port()
+    with (
+        relay(urlsplit(origin).port, address) as upstream,
+        run(CDN.format(port=port, upstream=upstream), {}) as certificate,
+    ):
+        yield f"https://localhost:{port}", certificate
+
+
+@contextlib.contextmanager
+def relay(port, address):
+    """Yield another port for the server at `port`, which sees `address` as the client."""
+
+    async def connect(reader, writer):
+        to = await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
+        await asyncio.gather(copy(reader, to[1]), copy(to[0], writer))
+
+    async def copy(reader, writer):
+        with contextlib.suppress(OSError):
+            while part := await reader.read(2**16):
+                writer.write(part)
+                await writer.drain()
+        writer.close()
+
+    with asyncio.Runner() as runner:
+        server = runner.run(asyncio.start_server(connect, "127.0.0.1", 0))
+        loop = runner.get_loop()
+        thread = threading.Thread(target=loop.run_forever)
+        thread.start()
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            server.close()
+
+
+@contextlib.contextmanager
+def run(text, variables):
+    """Run Caddy with a Caddyfile; yield the path of its authority's certificate."""
+    folder = Path(tempfile.mkdtemp(prefix="caddy-"))
+    file = folder / "Caddyfile"
+    file.write_text(OPTIONS.format(http=free_port(), folder=folder) + text, "utf-8")
+    command = [find_program("caddy"), "run", "--config", file, "--adapter", "caddyfile"]
+    server = Server(command, folder, {**os.environ, **variables, "HOME": str(folder)})
     certificate = folder / "pki" / "authorities" / "local" / "root.crt"
     try:
         wait_until(
@@ -63,7 +121,7 @@ def caddy(project, upstream, edit=lambda text: text):
             ),
             lambda: f"Caddy did not start:\n{server.output}",
         )
-        yield f"https://localhost:{port}", certificate
+        yield certificate
     finally:
         server.stop()
         shutil.rmtree(folder)

@@ -1,4 +1,4 @@
-"""The fenced blocks of Markdown pages, which the tests run as written."""
+"""The fenced blocks of Markdown pages, which the tests run or apply as written."""
 
 import re
 from dataclasses import dataclass
@@ -38,3 +38,18 @@ def blocks(page):
             )
         )
     return found
+
+
+def apply_diff(text, diff):
+    """
+    Return `text` with a diff applied. Lines with @@ separate the hunks of the diff.
+
+    The lines of each hunk must be unique in the text.
+    """
+    for hunk in re.split(r"^@@.*\n", diff, flags=re.MULTILINE):
+        lines = hunk.splitlines()
+        old = "".join(line[1:] + "\n" for line in lines if not line.startswith("+"))
+        new = "".join(line[1:] + "\n" for line in lines if not line.startswith("-"))
+        assert text.count(old) == 1, f"Not found exactly once:\n{old}"
+        text = text.replace(old, new)
+    return text

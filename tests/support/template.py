@@ -1,11 +1,15 @@
 """The template's own files."""
 
+import ast
+import itertools
 import json
 import os
 import subprocess
 from pathlib import Path
+from random import Random
 
 import pytest
+from cookiecutter.utils import create_env_with_context
 
 TEMPLATE = Path(__file__).resolve().parent.parent.parent
 TREE = TEMPLATE / "{{cookiecutter.project_slug}}"
@@ -16,6 +20,10 @@ CONTEXT = json.loads((TEMPLATE / "cookiecutter.json").read_text("utf-8"))
 QUESTIONS = {
     name: default for name, default in CONTEXT.items() if not name.startswith("_")
 }
+# Those with a list of answers, of which the first is the default.
+CHOICES = {
+    name: answers for name, answers in QUESTIONS.items() if isinstance(answers, list)
+}
 
 # The files that are rendered into a project, and the hooks.
 SOURCES = sorted(
@@ -24,6 +32,51 @@ SOURCES = sorted(
     for path in folder.rglob("*")
     if path.is_file() and not {"__pycache__", ".ruff_cache"} & set(path.parts)
 )
+
+
+def assigned(path, name):
+    """Return the literal that a Python file assigns to a name, without running it."""
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+            return ast.literal_eval(node.value)
+    raise AssertionError(f"{path} does not assign {name}.")
+
+
+def all_pairs(choices):
+    """Return answers to all questions, several times, with each pair of two answers."""
+    return min((cover_pairs(choices, Random(seed)) for seed in range(50)), key=len)
+
+
+def cover_pairs(choices, random):
+    missing = {
+        frozenset([(first, a), (second, b)])
+        for first, second in itertools.combinations(choices, 2)
+        for a in choices[first]
+        for b in choices[second]
+    }
+    rows = []
+    while missing:
+        row = dict(random.choice(sorted(map(sorted, missing))))
+        for question in random.sample(list(choices), len(choices)):
+            if question not in row:
+                row[question] = max(
+                    choices[question],
+                    key=lambda answer: sum(
+                        pair <= {*row.items(), (question, answer)} for pair in missing
+                    ),
+                )
+        missing = {pair for pair in missing if not pair <= set(row.items())}
+        rows.append({question: row[question] for question in choices})
+    return rows
+
+
+def render(text, **answers):
+    """Return a text of the template as Cookiecutter renders it, with some answers."""
+    context = {**CONTEXT, **{name: value[0] for name, value in CHOICES.items()}}
+    context |= {name: "x" for name in CONTEXT if "{" in str(CONTEXT[name])}
+    context |= {**answers, "_jinja2_env_vars": CONTEXT["_jinja2_env_vars"]}
+    environment = create_env_with_context({"cookiecutter": context})
+    return environment.from_string(text).render(cookiecutter=context)
 
 
 def sources(*suffixes):

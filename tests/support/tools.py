@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,17 @@ def find_npm_file(path):
     """Return the path of a file of the packages that tests/package.json lists."""
     file = NODE_MODULES / path
     return need(file.exists() and file, f"the npm package of {path}")
+
+
+def check(*command, **options):
+    """Run a program; return its output. Fail if its exit status is not 0."""
+    done = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        check=False,
+        **options,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout

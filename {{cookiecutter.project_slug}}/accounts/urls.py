@@ -5,6 +5,7 @@ from django.urls import include, path
 from . import views
 
 urlpatterns = [
+    path("data/", views.data, name="account_data"),
     path("close/", views.close, name="account_close"),
     path("", include("allauth.urls")),
 ]

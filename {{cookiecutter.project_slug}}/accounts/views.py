@@ -1,12 +1,32 @@
+from typing import cast
+
 from allauth.account.decorators import reauthentication_required
 from django.contrib import messages
 from django.contrib.auth import get_user, logout
 from django.contrib.auth.decorators import login_required
-from django.db.models import ProtectedError, RestrictedError
-from django.http import HttpRequest, HttpResponse
+from django.db import IntegrityError
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
+
+from .data import get_data
+from .models import User
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+@reauthentication_required
+def data(request: HttpRequest) -> HttpResponse:
+    """Send the data of a user who has just entered the password, as a file."""
+    if request.method != "POST":
+        return render(request, "account/data.html")
+    return JsonResponse(
+        get_data(cast(User, get_user(request))),
+        safe=False,
+        json_dumps_params={"indent": 2, "ensure_ascii": False},
+        headers={"Content-Disposition": 'attachment; filename="data.json"'},
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -19,7 +39,7 @@ def close(request: HttpRequest) -> HttpResponse:
     user = get_user(request)
     try:
         user.delete()
-    except (ProtectedError, RestrictedError):
+    except IntegrityError:  # A protected foreign key, too, raises a subclass.
         messages.error(
             request,
             _("Your account cannot be closed because other data depends on it."),

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.contrib.staticfiles.storage import ManifestFilesMixin
 from django.core.checks import CheckMessage, Error, Tags, register
-from django.core.files.storage import storages
+from django.core.exceptions import ImproperlyConfigured
+from django.core.files.storage import InvalidStorageError, storages
 
 
 @register(Tags.staticfiles, deploy=True)
@@ -29,6 +31,19 @@ def check_static_files(**kwargs: Any) -> list[CheckMessage]:
             id="ops.E001",
         )
     ]
+
+
+@register(deploy=True)
+def check_storages(**kwargs: Any) -> list[CheckMessage]:
+    """Check that the storages accept their options. No file is read or written."""
+    errors: list[CheckMessage] = []
+    for alias in settings.STORAGES:
+        try:
+            storages[alias]
+        except (ImproperlyConfigured, InvalidStorageError) as error:
+            message = f"The storage {alias!r} cannot be used: {error}"
+            errors.append(Error(message, id="ops.E002"))
+    return errors
 
 
 def find_uncollected(storage: Any, manifest: Path) -> str | None:

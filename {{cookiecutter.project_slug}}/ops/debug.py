@@ -7,6 +7,6 @@ class ExceptionReporterFilter(SafeExceptionReporterFilter):
     """Hide URLs on the debug page as well: they may contain a password."""
 
     hidden_settings = re.compile(
-        f"{SafeExceptionReporterFilter.hidden_settings.pattern}|_URL|LOCATION",
+        f"{SafeExceptionReporterFilter.hidden_settings.pattern}|_URL|_DSN|LOCATION",
         re.IGNORECASE,
     )

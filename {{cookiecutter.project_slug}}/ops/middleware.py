@@ -1,5 +1,6 @@
-"""The log line and the headers of every response."""
+"""The log line and the headers of every response, and the encoding of forms."""
 
+import codecs
 import logging
 import re
 import secrets
@@ -8,12 +9,14 @@ from functools import cache
 
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.deprecation import MiddlewareMixin
 
 from .logs import request_id, safe_path
 
 logger = logging.getLogger(__name__)
+
+FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 class LoggedRequest(HttpRequest):
@@ -65,6 +68,24 @@ class ExtraHeadersMiddleware(MiddlewareMixin):
         for name, value in settings.EXTRA_HEADERS.items():
             response.headers.setdefault(name, value)
         return response
+
+
+class FormEncodingMiddleware(MiddlewareMixin):
+    """
+    Refuse forms in another encoding than UTF-8, which no browser sends.
+
+    Django raises an exception when it reads such a form, and another one while it
+    responds to the first: https://docs.djangoproject.com/en/6.1/ref/request-response/
+    """
+
+    def process_request(self, request: HttpRequest) -> HttpResponse | None:
+        if request.encoding is None or request.content_type not in FORM_TYPES:
+            return None
+        if codecs.lookup(request.encoding).name != "utf-8":
+            message = "Forms must be encoded in UTF-8."
+            return HttpResponse(message, content_type="text/plain", status=400)
+        request.encoding = "utf-8"  # Django does not know its other names.
+        return None
 
 
 @cache  # Once in each process.

@@ -60,12 +60,22 @@ NO_TRUST = (
     "the package index, as behind a company's proxy: set UV_SYSTEM_CERTS=true to use "
     "this system's certificates, and run this again."
 )
+NO_DATABASE = (
+    "The database of DATABASE_URL in .env cannot be used, for the reason above: start "
+    #: if cookiecutter.database == "postgresql"
+    'it, as "Start the site" in README.md shows, or delete DATABASE_URL from .env to use '
+    "SQLite."
+    #: else
+    "it, or delete DATABASE_URL from .env to use SQLite."
+    #: endif
+)
 # Patterns in the output of uv and pip, and what they mean. The first match counts.
 KNOWN_ERRORS = {
     "invalid peer certificate": NO_TRUST,
     "error sending request|timed out|NewConnectionError|ConnectTimeout|ProxyError": (
         NO_NETWORK
     ),
+    "couldn't get a connection|connection to server at": NO_DATABASE,
 }
 NO_PYTHON = (
     "This project needs Python 3.12 or newer. None was found, and uv could not "

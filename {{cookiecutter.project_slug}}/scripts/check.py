@@ -33,6 +33,7 @@ PRODUCTION = {
     "CACHE_URL": "",
     "EMAIL_URL": "smtp://localhost",
     "STORAGE_URL": "",
+    "SENTRY_DSN": "",
     "LIVE_RELOAD": "false",
 }
 

@@ -23,10 +23,15 @@ from typing import Any
 import django
 from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 from django.core import signals
-from django.core.exceptions import RequestAborted
+from django.core.exceptions import BadRequest, RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.db import close_old_connections, connections
-from django.http import FileResponse, HttpResponse, StreamingHttpResponse
+from django.http import (
+    FileResponse,
+    HttpResponse,
+    HttpResponseBadRequest,
+    StreamingHttpResponse,
+)
 from django.urls import resolve, set_script_prefix
 
 from .threads import ThreadPool
@@ -75,7 +80,8 @@ class Handler(ASGIHandler):
             # Servers start a request in the context of the one before it, from which
             # this context hides what asgiref has stored there.
             async with ThreadSensitiveContext(executor=self.stream_thread):
-                await self.handle(scope, receive, send)
+                # Tools for monitoring wrap Django's method.
+                await super().__call__(scope, receive, send)
 
     async def handle(self, scope: Any, receive: Any, send: Any) -> None:
         """Run the request in a thread; Django's handler runs it on the event loop."""
@@ -137,6 +143,13 @@ class Handler(ASGIHandler):
                 close_old_connections()  # Another thread closes the response.
             else:
                 response.close()
+
+    def create_request(self, scope: Any, body_file: Any) -> Any:
+        """Return a request, or None and an error; Django raises some errors."""
+        try:
+            return super().create_request(scope, body_file)
+        except BadRequest:
+            return None, HttpResponseBadRequest()
 
     async def send_stream(
         self, response: StreamingHttpResponse, receive: Any, send: Any

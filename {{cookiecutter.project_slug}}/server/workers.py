@@ -315,6 +315,7 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
+        self.headers = []  # uvicorn would add the trailers to those of the request.
         if self.is_stopping:
             self.cycle.keep_alive = False
 

@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -119,19 +120,26 @@ def positive(value: str) -> int:
 
 
 def hosts(value: str) -> list[str]:
-    """Return the host names in a list separated by commas."""
+    """Return the host names in a list separated by commas; * alone stands for all."""
     names = Env.parse_value(value, list)
-    if any("/" in name for name in names):
-        raise ValueError("contains a URL in place of a host name")
+    for name in names:
+        # Django accepts, but never matches, other values.
+        if not re.fullmatch(r"\*|\.?[\w.-]+|\[[\da-f:.]+\]", name, re.ASCII | re.I):
+            raise ValueError(
+                f"contains {name!r}, which is not a host name: write example.com, or "
+                ".example.com with all its subdomains, without a scheme or port"
+            )
     return names
 
 
 def networks(value: str) -> list[str]:
     """Return the IP addresses and networks in a list; * alone stands for all."""
     items = Env.parse_value(value, list)
+    if items == ["*"]:
+        return items
     for item in items:
         try:
-            ip_network(item if item != "*" else "0.0.0.0/0")
+            ip_network(item)
         except ValueError as error:
             raise ValueError(
                 f"contains {item!r}, which is not an IP address or network"
@@ -153,20 +161,69 @@ def url(*schemes: str) -> Callable[[str], SplitResult]:
             begins = " or ".join(f"{scheme}://" for scheme in schemes)
             raise ValueError(
                 f"is not a URL that begins with {begins} and names a host; in a "
-                "password, write %2F for /, %40 for @, %23 for # and %3F for ?"
+                "password, write %2F for /, %40 for @, %23 for #, %3F for ?, %25 for %"
             )
         return parts
 
     return cast
 
 
-def query_options(url: SplitResult) -> dict[str, Any]:
-    """Return the options in the query of a URL, with booleans and numbers converted."""
-    booleans = {"true": True, "false": False}
-    return {
-        name: int(value) if value.isdecimal() else booleans.get(value.lower(), value)
-        for name, value in parse_qsl(url.query)
+def sentry_dsn(value: str) -> str:
+    """Return a DSN: the address of a project in Sentry, with its public key."""
+    with suppress(ValueError):
+        parts = url("http", "https")(value)
+        if parts.username and parts.path.rpartition("/")[2].isdecimal():
+            return value
+    raise ValueError("is not a DSN, as the settings of a Sentry project show it")
+
+
+def redis(value: str) -> SplitResult:
+    """Return the parts of the URL of a Redis server, whose options are valid."""
+    from redis import ConnectionPool  # Slow to import.
+
+    parts = url("redis", "rediss")(value)
+    if not re.fullmatch(r"(/\d*)?", parts.path):
+        raise ValueError("does not end with the number of a database, such as /1")
+    try:
+        ConnectionPool.from_url(value).make_connection()  # It does not connect yet.
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"has an option that is not valid: {error}") from error
+    return parts
+
+
+def email(value: str) -> SplitResult:
+    """Return the parts of the URL of a mail server."""
+    parts = url("smtp", "smtps", "submission")(value)
+    if parts.path.strip("/") or parts.query:
+        raise ValueError("has options: the scheme alone sets the encryption")
+    return parts
+
+
+def storage(value: str) -> SplitResult:
+    """Return the parts of the URL of a bucket, whose options are valid."""
+    parts = url("http", "https")(value)
+    if not re.fullmatch("/[^/]+/?", parts.path):
+        raise ValueError(
+            "does not name a bucket after the host; ?location= is a folder"
+        )
+    storage_options(parts)
+    return parts
+
+
+def storage_options(url: SplitResult) -> dict[str, Any]:
+    """Return the options for S3Storage in the query of a URL."""
+    # To S3Storage, the text "false" would be true.
+    casts = {
+        **dict.fromkeys(("file_overwrite", "gzip", "querystring_auth"), bool),
+        **dict.fromkeys(("max_memory_size", "querystring_expire"), int),
     }
+    options = {}
+    for name, value in parse_qsl(url.query, keep_blank_values=True):
+        try:
+            options[name] = Env.parse_value(value, casts.get(name))
+        except ValueError as error:
+            raise ValueError(f"has the option {name}, which {error}") from error
+    return options
 
 
 def database(value: str) -> dict[str, Any]:
@@ -176,4 +233,7 @@ def database(value: str) -> dict[str, Any]:
         raise ValueError("is not the URL of a database")
     if scheme != "sqlite":
         url(scheme)(value)
-    return Env.db_url_config(value)
+    config: dict[str, Any] = Env.db_url_config(value)
+    if config["NAME"] in ("", ":memory:"):
+        raise ValueError("does not name a database")
+    return config

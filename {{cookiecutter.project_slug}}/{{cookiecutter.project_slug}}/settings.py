@@ -17,7 +17,18 @@ from urllib.parse import unquote
 from django.utils.csp import CSP
 from django.utils.translation import gettext_lazy as _
 
-from .environment import Env, database, hosts, networks, positive, query_options, url
+from .environment import (
+    Env,
+    database,
+    email,
+    hosts,
+    networks,
+    positive,
+    redis,
+    sentry_dsn,
+    storage,
+    storage_options,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -43,13 +54,18 @@ DATABASE = env(
 )
 DATABASE_POOL_MIN = env.int("DATABASE_POOL_MIN", default=1)
 DATABASE_POOL_MAX = env("DATABASE_POOL_MAX", cast=positive, default=10)
-CACHE_URL = env("CACHE_URL", cast=url("redis", "rediss"), default=None)
+CACHE_URL = env("CACHE_URL", cast=redis, default=None)
 EMAIL_URL = env(
     "EMAIL_URL",
-    cast=url("smtp", "smtps", "submission"),
+    cast=email,
     default=None if DEBUG else env.NOTSET,
 )
-STORAGE_URL = env("STORAGE_URL", cast=url("http", "https"), default=None)
+STORAGE_URL = env("STORAGE_URL", cast=storage, default=None)
+SENTRY_DSN = env("SENTRY_DSN", cast=sentry_dsn, default=None)
+SENTRY_ENVIRONMENT = env.str(
+    "SENTRY_ENVIRONMENT", default="development" if DEBUG else "production"
+)
+SENTRY_RELEASE = env.str("SENTRY_RELEASE", default=None)
 LIVE_RELOAD = env.bool("LIVE_RELOAD", default=False) and DEBUG
 # For scripts/serve.py. 0 workers: one for each CPU.
 HOST = env.str("HOST", default="127.0.0.1")
@@ -83,6 +99,7 @@ MIDDLEWARE = [
     "ops.health.HealthMiddleware",
     "ops.middleware.RequestLogMiddleware",
     "ops.middleware.ExtraHeadersMiddleware",
+    "ops.middleware.FormEncodingMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -162,8 +179,10 @@ if DATABASE["ENGINE"].endswith(("sqlite3", "spatialite")):
     # With the write-ahead log, reads and one write can run at the same time. The
     # timeout, in seconds, is for other writes: they wait for their turn instead of
     # failing with "database is locked". https://www.sqlite.org/wal.html
+    #: if cookiecutter.server == "fast"
     # In development, each request opens the file, which may have been replaced.
     DATABASE["CONN_MAX_AGE"] = 0 if DEBUG else None
+    #: endif
     DATABASE["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
@@ -171,6 +190,7 @@ if DATABASE["ENGINE"].endswith(("sqlite3", "spatialite")):
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; "
             "PRAGMA mmap_size=134217728; PRAGMA journal_size_limit=67108864;"
         ),
+        **DATABASE.get("OPTIONS", {}),
     }
 
 if DATABASE["ENGINE"].endswith(("postgresql", "postgis")):
@@ -378,29 +398,31 @@ STORAGE_ORIGINS = []
 if STORAGE_URL:
     from botocore.config import Config  # Slow to import.
 
-    endpoint = f"{STORAGE_URL.scheme}://{STORAGE_URL.netloc.rpartition('@')[2]}"
-    storage_options = query_options(STORAGE_URL)
-    STORAGE_ORIGINS = [endpoint]
-    if "custom_domain" in storage_options:
-        STORAGE_ORIGINS.append(f"https://{storage_options['custom_domain']}")
+    host, bucket = STORAGE_URL.netloc.rpartition("@")[2], STORAGE_URL.path.strip("/")
+    options = storage_options(STORAGE_URL)
+    # Where links to the files lead, for the Content-Security-Policy.
+    STORAGE_ORIGINS = [f"{STORAGE_URL.scheme}://{host}"]
+    if options.get("addressing_style", "path") != "path":
+        STORAGE_ORIGINS.append(f"{STORAGE_URL.scheme}://{bucket}.{host}")
+    if "custom_domain" in options:
+        protocol = options.get("url_protocol", "https:")
+        STORAGE_ORIGINS.append(f"{protocol}//{options['custom_domain'].split('/')[0]}")
     STORAGES["default"] = {
         "BACKEND": "storages.backends.s3.S3Storage",
         "OPTIONS": {
-            "endpoint_url": endpoint,
+            "endpoint_url": f"{STORAGE_URL.scheme}://{host}",
             "access_key": unquote(STORAGE_URL.username or "") or None,
             "secret_key": unquote(STORAGE_URL.password or "") or None,
-            "bucket_name": STORAGE_URL.path.strip("/"),
+            "bucket_name": bucket,
             "file_overwrite": False,
             "client_config": Config(
-                s3={
-                    "addressing_style": storage_options.pop("addressing_style", "path")
-                },
-                signature_version=storage_options.pop("signature_version", "s3v4"),
+                s3={"addressing_style": options.pop("addressing_style", "path")},
+                signature_version=options.pop("signature_version", "s3v4"),
                 # Not all stores that speak S3 accept boto3's checksums.
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
             ),
-            **storage_options,
+            **options,
         },
     }
 
@@ -464,7 +486,7 @@ DEFAULT_EXCEPTION_REPORTER_FILTER = "ops.debug.ExceptionReporterFilter"
 
 # Scripts and styles are loaded from this site only; a <script> or <style> element needs
 # the nonce: https://docs.djangoproject.com/en/6.1/howto/csp/
-SECURE_CSP = {
+SECURE_CSP: dict[str, list[str] | str] = {
     "default-src": [CSP.SELF],
     "script-src": [CSP.SELF, CSP.NONCE],
     "style-src": [CSP.SELF, CSP.NONCE],
@@ -488,7 +510,11 @@ EXTRA_HEADERS = {
     ),
 }
 
+#: if cookiecutter.deploy in ("containers", "server")
 # In seconds, and in bytes without uploaded files: deploy/Caddyfile limits those.
+#: else
+# In seconds, and in bytes without uploaded files: a proxy limits those.
+#: endif
 SESSION_COOKIE_AGE = 14 * 24 * 60 * 60
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20
 

@@ -4,13 +4,14 @@ import re
 from http import HTTPStatus
 
 import pytest
+from allauth.account.models import EmailAddress
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP
 from django.conf import settings
 from django.contrib.auth import get_user, get_user_model
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.core import mail
-from django.db.models import ProtectedError
+from django.db.models import DO_NOTHING, PROTECT, RESTRICT
 from django.test import Client
 from django.urls import reverse
 
@@ -209,16 +210,42 @@ def counted(method, calls):
     return call
 
 
-def test_account_that_other_data_depends_on_is_not_closed(client, ada, monkeypatch):
-    def delete(user):
-        raise ProtectedError("Some orders refer to the user.", {user})
-
-    monkeypatch.setattr(User, "delete", delete)
+@pytest.mark.django_db(transaction=True)  # The database checks DO_NOTHING at the end.
+@pytest.mark.parametrize("on_delete", [PROTECT, RESTRICT, DO_NOTHING])
+def test_account_that_other_data_depends_on_is_not_closed(
+    client, ada, monkeypatch, on_delete
+):
     log_in(client)
     send(client, "account_close")
     send(client, "account_reauthenticate", password=PASSWORD)
+    relation = EmailAddress._meta.get_field("user").remote_field
+    monkeypatch.setattr(relation, "on_delete", on_delete)
 
     page = send(client, "account_close")
 
     assert "cannot be closed" in page.text
     assert get_user(client) == ada
+    assert ada.emailaddress_set.exists()
+    assert ada.usersession_set.exists()
+
+
+def test_data_is_downloaded_after_the_password_was_entered(client, ada):
+    log_in(client)
+    send(client, "account_data")
+    send(client, "account_reauthenticate", password=PASSWORD)
+    assert client.get(reverse("account_data")).templates[0].name == "account/data.html"
+
+    response = client.post(reverse("account_data"))
+
+    assert response.headers["Content-Type"] == "application/json"
+    assert "attachment" in response.headers["Content-Disposition"]
+    assert response.json()[0]["fields"]["email"] == "ada@example.com"
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_data_is_not_downloaded_without_the_password(client, ada, method):
+    client.force_login(ada)
+
+    response = getattr(client, method)(reverse("account_data"))
+
+    assert response.headers["Location"].startswith(reverse("account_reauthenticate"))

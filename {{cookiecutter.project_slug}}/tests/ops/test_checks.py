@@ -3,7 +3,7 @@ import os
 import pytest
 from django.core.management import call_command
 
-from ops.checks import check_static_files
+from ops.checks import check_static_files, check_storages
 
 
 @pytest.fixture
@@ -68,3 +68,15 @@ def test_storage_without_a_manifest_passes(settings):
     settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": backend}}
 
     assert check_static_files() == []
+
+
+def test_storage_that_does_not_know_an_option_is_reported(settings):
+    assert check_storages() == []
+    backend = {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {"file_overwrit": False},
+    }
+    settings.STORAGES = {**settings.STORAGES, "default": backend}
+
+    (error,) = check_storages()
+    assert "'file_overwrit'" in error.msg

@@ -27,8 +27,13 @@ def deny(request):
     raise PermissionDenied
 
 
+def greet(request):
+    return HttpResponse(f"Hello {request.POST['name']}")
+
+
 urlpatterns = [
     path("log/", log),
+    path("greet/", greet),
     path("fail/<token>/", fail),
     path("deny/", deny),
 ]
@@ -172,6 +177,30 @@ def test_every_response_has_the_extra_headers(get, settings):
     for address in ("/log/", "/log", "/nowhere/", "/fail/now/", "/static/site.css"):
         headers = get(address).headers
         assert settings.EXTRA_HEADERS.items() <= dict(headers).items(), address
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["application/x-www-form-urlencoded", "multipart/form-data; boundary=X"],
+)
+@pytest.mark.parametrize(
+    ("charset", "status"),
+    [("utf-8", 200), ("UTF8", 200), ("unknown", 200), ("latin-1", 400), ("rot13", 400)],
+)
+def test_forms_are_read_in_utf_8_only(client, settings, kind, charset, status):
+    settings.ROOT_URLCONF = __name__
+    body = {
+        "application": "name=Zo%C3%AB",
+        "multipart": (
+            '--X\r\nContent-Disposition: form-data; name="name"\r\n\r\nZoë\r\n--X--\r\n'
+        ),
+    }[kind.partition("/")[0]]
+
+    kind = f"{kind}; charset={charset}"
+    response = client.generic("POST", "/greet/", body.encode(), kind)
+
+    assert response.status_code == status
+    assert (response.text == "Hello Zoë") == (status == 200)
 
 
 def test_static_file_is_logged_with_its_path(get, get_log, settings):

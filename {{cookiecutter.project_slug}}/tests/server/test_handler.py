@@ -352,6 +352,13 @@ async def test_websocket_is_closed(handler):
 
 
 @in_event_loop
+async def test_unreadable_content_type_is_a_bad_request(handler):
+    headers = {"content-type": "text/html; charset*=unknown''a"}
+
+    assert (await Client(handler, "/page/", headers=headers).get_response())[0] == 400
+
+
+@in_event_loop
 async def test_exception_in_a_stream_is_raised(counts, handler):
     for app, warn in ((ASGIHandler(), "ignore"), (handler, "error")):
         views.events.clear()

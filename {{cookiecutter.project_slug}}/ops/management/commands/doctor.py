@@ -171,7 +171,8 @@ def check_address(url: str | None) -> str:
         raise Problem(f"{url}/livez returned status {status}, not this site") from None
     if seen["address"] == forged["X-Forwarded-For"]:
         raise Problem(
-            "a client can forge its address: the proxy must replace X-Forwarded-For"
+            "a client can forge its address: the proxy must replace X-Forwarded-For, "
+            "and FORWARDED_ALLOW_IPS may name proxies only"
         )
     if seen["scheme"] != urlsplit(url).scheme:
         raise Problem(
@@ -188,11 +189,11 @@ def check_backup() -> str:
     if settings.DEBUG:
         return "not checked: DEBUG is on"
     if connection.vendor != "sqlite":
-        return f"not checked: {connection.display_name} is backed up by its own tools"
+        return f"not checked: the database is {connection.display_name}"
     folder = Path(connection.settings_dict["NAME"]).resolve().parent / "backups"
-    times = [path.stat().st_mtime for path in folder.glob("*.sqlite3")]
+    times = [path.stat().st_mtime for path in folder.glob("*.backup")]
     if not times:
-        raise Problem(f"{folder} has no backups: see Backups in deploy/README.md")
+        raise Problem(f"{folder} has no backups: create one with `manage.py backup_db`")
     age = datetime.now(UTC) - datetime.fromtimestamp(max(times), UTC)
     if age > MAX_BACKUP_AGE:
         raise Problem(f"the last backup in {folder} is {age.days} days old")

@@ -1,0 +1,249 @@
+"""The questions with a choice: each answer, and each pair of answers, makes a project."""
+
+import ast
+import itertools
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+
+import pytest
+import yaml
+from support.project import run
+from support.server import fetch
+from support.site import (
+    HTTPS,
+    assert_home_and_admin_are_styled,
+    in_development,
+    in_production,
+)
+from support.template import (
+    CHOICES,
+    CONTEXT,
+    SOURCES,
+    TEMPLATE,
+    TREE,
+    all_pairs,
+    assigned,
+    render,
+    sources,
+)
+
+README = (TEMPLATE / "README.md").read_text("utf-8")
+PATHS = assigned(TEMPLATE / "hooks" / "post_gen_project.py", "PATHS")
+
+# Words that a project has only if one of these answers was chosen. License texts, and the
+# names of dependencies that are in every project, are not among them.
+WORDS = {
+    "ci": {
+        "github": r"GitHub Actions|Dependabot|\.github/",
+        "gitlab": r"gitlab",
+    },
+    "database": {"postgresql": r"POSTGRES_"},
+    "deploy": {
+        "containers|kubernetes": r"Dockerfile|\.dockerignore",
+        "containers": r"compose\.yaml|docker compose|Swarm",
+        "containers|server": r"Caddyfile",
+        "containers|server|kubernetes": r"deploy/",
+        "kubernetes": r"kubectl|deploy/kubernetes",
+        "server": r"deploy/systemd|systemctl|journalctl",
+    },
+    "license": {
+        "Apache-2.0": r"Apache License|\"Apache-2\.0\"",
+        "BSD-3-Clause": r"BSD 3-Clause|\"BSD-3-Clause\"",
+        "MIT": r"MIT License|\"MIT\"",
+        "Proprietary": "[Pp]roprietary",
+    },
+    "server": {"fast": r"fast lane|(?<!test)server/|server\.(handler|workers|threads)"},
+}
+
+
+# Warnings are errors, but for those about files that Django and WhiteNoise do not close.
+STRICT = {
+    "PYTEST_ADDOPTS": "-W error -W ignore::ResourceWarning "
+    "-W ignore::pytest.PytestUnraisableExceptionWarning"
+}
+# Without the audit, which needs the network.
+STEPS = ["lint", "format", "templates", "types", "tests", "migrations", "deploy"]
+
+PARSERS = {
+    ".json": json.loads,
+    ".py": ast.parse,
+    ".toml": tomllib.loads,
+    ".yaml": lambda text: list(yaml.safe_load_all(text)),
+    ".yml": lambda text: list(yaml.safe_load_all(text)),
+}
+
+
+def label(answers):
+    return "-".join(answers[question] for question in CHOICES)
+
+
+def text_files(project):
+    for path in project.rglob("*"):
+        if path.is_file() and path.suffix not in {".sqlite3", ".lock", ".png", ".ico"}:
+            parts = path.relative_to(project).parts
+            if parts[0] not in {".git", ".venv", "node_modules"}:
+                yield path, path.read_text("utf-8")
+
+
+def conditions():
+    """Yield the path, the question and an answer of each condition in the template."""
+    condition = re.compile(r"cookiecutter\.(\w+) (?:[!=]= (\S+)|in \((.+?)\))")
+    for path in SOURCES:
+        for question, one, several in condition.findall(path.read_text("utf-8")):
+            for answer in re.findall(r"[\w.-]+", one or several):
+                yield path, question, answer
+
+
+def named_in_readme(question):
+    (row,) = re.findall(rf"^\| `{question}` \| (.+?) \|", README, re.MULTILINE)
+    return row.split(", ")
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [(question, answer) for question in CHOICES for answer in CHOICES[question]],
+)
+def test_answer_is_complete(question, answer):
+    """A new answer makes only this test fail, which says what it needs."""
+    done = {
+        f"a label in __prompts__.{question} of cookiecutter.json": (
+            answer in CONTEXT["__prompts__"][question]
+        ),
+        f"its name in the row `{question}` of README.md": (
+            answer in named_in_readme(question)
+        ),
+        "its paths in PATHS of hooks/post_gen_project.py, or a condition "
+        f'(#: if cookiecutter.{question} == "{answer}") in a file': (
+            answer in PATHS.get(question, ())
+            or any(found[1:] == (question, answer) for found in conditions())
+        ),
+    }
+
+    missing = [place for place, is_done in done.items() if not is_done]
+    assert not missing, f"{question}={answer} still needs: " + "; ".join(missing)
+
+
+@pytest.mark.parametrize("question", CHOICES)
+def test_nothing_is_left_of_a_retired_answer(question):
+    """A retired answer makes only this test fail, which says what to delete."""
+    places = {
+        f"the label {answer!r} in __prompts__ of cookiecutter.json": answer
+        for answer in CONTEXT["__prompts__"][question]
+        if answer != "__prompt__"
+    }
+    places |= {
+        f"{answer!r} in README.md": answer for answer in named_in_readme(question)
+    }
+    places |= {f"{answer!r} in PATHS": answer for answer in PATHS.get(question, ())}
+    places |= {
+        f"the condition on {answer!r} in {path.relative_to(TREE.parent)}": answer
+        for path, name, answer in conditions()
+        if name == question
+    }
+
+    left = [place for place, name in places.items() if name not in CHOICES[question]]
+    assert not left, f"No answer to {question}: " + "; ".join(left)
+
+
+@pytest.mark.parametrize("question", PATHS)
+def test_paths_of_answers_exist(question):
+    for path in itertools.chain(*PATHS[question].values()):
+        assert (TREE / path).exists(), path
+
+
+@pytest.mark.parametrize("answers", all_pairs(CHOICES), ids=label)
+def test_project_has_nothing_of_other_answers(bake, answers):
+    project = bake(**answers)
+
+    for question, paths in PATHS.items():
+        own = {*paths.get(answers.get(question), ())}
+        for path in {*itertools.chain(*paths.values())}:
+            assert (project / path).exists() == (path in own), path
+    for question, words in WORDS.items():
+        for owners, pattern in words.items():
+            if answers.get(question) not in owners.split("|"):
+                for path, text in text_files(project):
+                    assert not re.search(pattern, text), (path, question)
+
+
+@pytest.mark.parametrize("question", CHOICES)
+def test_wrong_choice_ends_in_a_sentence_with_the_right_ones(question, tmp_path):
+    command = [sys.executable, "-m", "cookiecutter", "--no-input", TEMPLATE]
+
+    done = subprocess.run(
+        [*command, f"{question}=wrong"],
+        cwd=tmp_path,
+        env={**os.environ, "COOKIECUTTER_CONFIG": os.devnull},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        check=False,
+    )
+
+    assert done.returncode == 1
+    last = done.stdout.splitlines()[-1]
+    assert last.endswith(
+        f"wrong provided for choice variable {question}, but the choices are "
+        f"{CHOICES[question]}."
+    )
+    assert not any(tmp_path.iterdir())
+
+
+def mentioned(text):
+    """Return the questions with a choice on which a file depends."""
+    return [name for name in CHOICES if f"cookiecutter.{name}" in text]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in sources("") if mentioned(path.values[0].read_text("utf-8"))],
+)
+def test_file_is_valid_with_every_combination_of_answers(path):
+    """Only the questions that a file mentions change it, so these are all projects."""
+    text = path.read_text("utf-8")
+    questions = mentioned(text)
+    for row in itertools.product(*(CHOICES[question] for question in questions)):
+        answers = dict(zip(questions, row, strict=True))
+        rendered = render(text, **answers)
+
+        assert not re.search("#:|cookiecutter", rendered), answers
+        assert "\n\n\n\n" not in rendered, answers
+        if path.suffix in PARSERS:
+            PARSERS[path.suffix](rendered)
+
+
+@pytest.mark.slow
+@pytest.mark.services
+@pytest.mark.skipif(os.name == "nt", reason="needs PostgreSQL")
+@pytest.mark.parametrize("answers", all_pairs(CHOICES), ids=label)
+def test_project_is_checked_and_served(bake, serve, postgresql, tmp_path, answers):
+    project = tmp_path / "my_site"
+    shutil.copytree(bake(**answers), project)
+    example = (project / ".env.example").read_text("utf-8")
+    url, count = re.subn(
+        "^DATABASE_URL=.+$",
+        lambda _: f"DATABASE_URL={postgresql.new_database()}",
+        example,
+        flags=re.MULTILINE,
+    )
+    assert count == (answers["database"] == "postgresql")
+    (project / ".env.example").write_text(url, "utf-8")
+    subprocess.run(
+        [sys.executable, "scripts/bootstrap.py"],
+        cwd=project,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+
+    status, output = run(project, "scripts/check.py", *STEPS, env=STRICT)
+    assert status == 0, output
+
+    with in_development(project) as site:
+        assert_home_and_admin_are_styled(site.origin)
+    with in_production(project) as site:
+        assert fetch(f"{site.origin}/", HTTPS)[0] == 200
