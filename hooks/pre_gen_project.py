@@ -77,6 +77,9 @@ BIDI_OVERRIDES = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 # Cookiecutter and cruft render recorded answers again when a project is updated.
 TEMPLATE_CODE = re.compile(r"[{][#%{]|^\s*#:")
 
+# Text as e-mail headers encode it: https://www.rfc-editor.org/rfc/rfc2047
+ENCODED_WORD = re.compile(r"=[?]\S+[?]=")
+
 
 def slug_error(slug):
     """Return why a slug cannot be used, or None."""
@@ -131,6 +134,10 @@ def errors():
         if TEMPLATE_CODE.search(ANSWERS[question]):
             yield question, "which an update would run as a template", example
 
+    if ENCODED_WORD.search(ANSWERS["project_name"]):
+        why = "which e-mail programs would decode"
+        yield "project_name", why, EXAMPLES["project_name"]
+
     for question in ("project_name", "description", "author_name"):
         answer, example = ANSWERS[question], EXAMPLES[question]
         if not answer.strip() and question != "description":
@@ -138,6 +145,10 @@ def errors():
         invisible = next(filter(is_invisible, answer), None)
         if invisible:
             why = f"which contains the invisible character U+{ord(invisible):04X}"
+            yield question, why, without_invisible(answer) or example
+        elif answer != answer.strip() or "  " in answer:
+            # E-mail headers and HTML do not keep them.
+            why = "which has spaces at an end, or two in a row"
             yield question, why, without_invisible(answer) or example
 
 
