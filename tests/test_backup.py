@@ -4,15 +4,21 @@ import itertools
 import json
 import os
 import re
+import shlex
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
+import requests
+from moto.server import ThreadedMotoServer
 from support.load import under_load
+from support.markdown import blocks
 from support.project import run, run_shell, uvicorn
 from support.server import fetch, free_port, wait_until
 from support.site import HTTPS, PRODUCTION
 from support.template import IN_PROJECT
+from support.tools import find_program
 
 pytestmark = pytest.mark.slow
 
@@ -214,3 +220,38 @@ def test_client_programs_get_the_options_of_the_url(
     assert re.fullmatch(
         r"CommandError: pg_dump is not installed\. Install .* or newer\.\n", output
     )
+
+
+@pytest.mark.services
+@pytest.mark.skipif(os.name == "nt", reason="the unit runs commands in sh")
+def test_new_backups_are_copied_to_private_object_storage(bake, tmp_path):
+    find_program("rclone")
+    project = bake()
+    guide = blocks((project / "deploy" / "README.md").read_text("utf-8"))
+    (settings,) = [block.text for block in guide if "RCLONE_" in block.text]
+    unit = (project / "deploy" / "systemd" / "backup@.service").read_text("utf-8")
+    (command,) = re.findall(r"ExecStartPost=(.* rclone .*)", unit)
+    command = shlex.split(command.replace("/var/lib/%i/backups", str(tmp_path)))
+    (tmp_path / "new.backup").write_text("new")
+    (tmp_path / "old.backup").write_text("old")
+    os.utime(tmp_path / "old.backup", (0, 0))
+    storage = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    storage.start()
+    try:
+        address = "http://{}:{}".format(*storage.get_host_and_port())
+        requests.put(f"{address}/bucket")
+        settings = settings.replace("https://s3.example.com", address)
+        env = dict(line.split("=", 1) for line in settings.splitlines())
+
+        subprocess.run(command, env={"PATH": os.environ["PATH"], **env}, check=True)
+
+        signed = {
+            "Authorization": "AWS4-HMAC-SHA256 Credential=key/1/1/s3/aws4_request"
+        }
+        listing = requests.get(f"{address}/bucket", headers=signed).text
+        assert re.findall("<Key>(.*?)</Key>", listing) == ["new.backup"]
+        file = f"{address}/bucket/new.backup"
+        assert requests.get(file, headers=signed).text == "new"
+        assert requests.get(file).status_code == 403
+    finally:
+        storage.stop()
