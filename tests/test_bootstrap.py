@@ -825,8 +825,8 @@ def test_missing_permission_is_reported(clone, machine, new_python):
 
 
 def test_user_without_a_passwd_entry(clone, machine, new_python, tmp_path):
-    # Not a link: uv may be in a folder that only root can enter.
-    shutil.copy2(UV, machine.bin / "uv")
+    # Not on PATH: only root may be able to enter the folders of the tests.
+    machine.environment["UV"] = UV
     for path in [tmp_path, *tmp_path.rglob("*")]:
         os.chown(path, 54321, 54321, follow_symlinks=False)
     status, lines = as_user(
