@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from support.markdown import blocks
 from support.project import run
-from support.template import DEFAULTS, TEMPLATE, publish
+from support.template import CHOICES, DEFAULTS, TEMPLATE, publish
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="The fakes are shell scripts.")
 
@@ -493,6 +493,47 @@ def test_answer_is_changed_later(updating):
     assert '"A site about gardens."' in settings
     context = state_of(updating.project)["context"]["cookiecutter"]
     assert context["description"] == "A site about gardens."
+
+
+@pytest.mark.slow
+def test_every_answer_is_changed_and_taken_back(updating, bake, monkeypatch, tmp_path):
+    project = updating.project
+    change_project(project)
+    before = git(project, "rev-parse", "HEAD")
+    other = {question: answers[-1] for question, answers in CHOICES.items()}
+
+    for question, answer in other.items():
+        change_answer(project, question, answer)
+    reference = tmp_path / "reference" / SLUG
+    shutil.copytree(bake(**other), reference)
+    git(reference, "init", "--quiet")
+    change_project(reference)
+    assert files_of(project) == files_of(reference)
+    monkeypatch.undo()
+    assert_check_passes(reference)
+
+    for question in other:
+        change_answer(project, question, CHOICES[question][0])
+    assert git(project, "diff", before) == ""
+
+
+def change_answer(project, question, answer):
+    """Change an answer as the README shows, and commit."""
+    variables = json.dumps({question: answer})
+    command = [sys.executable, "-m", "cruft", "update", "--skip-apply-ask"]
+    make([*command, "--variables-to-update", variables], project)
+    assert not list(project.rglob("*.rej"))
+    assert state_of(project)["context"]["cookiecutter"][question] == answer
+    commit(project, f"Choose {answer}")
+
+
+def assert_check_passes(project):
+    """Set a project up with SQLite, whatever its database is, and run its check.py."""
+    env = "DEBUG=true\nSECRET_KEY=" + "k3y-" * 20
+    (project / ".env").write_text(env, "utf-8")
+    make([sys.executable, "scripts/bootstrap.py"], project)
+    status, output = run(project, "scripts/check.py")
+    assert status == 0, output
 
 
 # Old projects
