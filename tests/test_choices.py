@@ -36,6 +36,11 @@ PATHS = assigned(TEMPLATE / "hooks" / "post_gen_project.py", "PATHS")
 # Words that a project has only if one of these answers was chosen. License texts, and the
 # names of dependencies that are in every project, are not among them.
 WORDS = {
+    "api": {
+        "django-ninja": r"\b[Nn]inja\b",
+        "django-ninja|drf": r"\bapi/|allauth\.headless|_allauth/",
+        "drf": r"rest_framework|REST framework|spectacular",
+    },
     "ci": {
         "github": r"GitHub Actions|Dependabot|\.github/",
         "gitlab": r"gitlab",
