@@ -4,11 +4,18 @@ from typing import Annotated
 
 from allauth.usersessions.models import UserSession
 from ninja import Field, ModelSchema, Schema
+from ninja.pagination import LimitOffsetPagination
 
 from accounts.models import User
 
 # As in the model. PostgreSQL cannot store the character NUL.
 Name = Annotated[str, Field(max_length=150, pattern=r"^[^\x00]*$")]
+
+
+class Pagination(LimitOffsetPagination):
+    class Input(LimitOffsetPagination.Input):
+        # SQLite fails for integers of more than 64 bits.
+        offset: int = Field(0, ge=0, lt=2**31)
 
 
 class Me(ModelSchema):

@@ -185,6 +185,12 @@ def test_sessions_are_listed_in_pages(client, token, ada):
     assert "session_key" not in first
 
 
+def test_offset_that_the_database_cannot_use(client, token):
+    response = client.get(SESSIONS, {"offset": 10**30}, headers=token)
+
+    assert response.status_code in {HTTPStatus.OK, INVALID}
+
+
 def test_requests_of_a_user_are_throttled(client, token):
     for _ in range(100):
         assert client.get(ME, headers=token).status_code == HTTPStatus.OK
