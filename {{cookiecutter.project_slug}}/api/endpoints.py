@@ -8,7 +8,7 @@ from ninja.pagination import paginate
 
 from accounts.models import User
 
-from .schemas import Me, MeChange, Pagination, Session
+from .schemas import Me, MeChange, Session
 
 # The endpoints are `def`, since throttles use the cache, which is synchronous.
 router = Router()
@@ -38,7 +38,7 @@ def change_me(request: UserRequest, change: MeChange) -> User:
 
 
 @router.get("/sessions/", response=list[Session])
-@paginate(Pagination)
+@paginate
 def sessions(request: UserRequest) -> QuerySet[UserSession]:
     """Return the sessions of the user, the latest first."""
     return UserSession.objects.filter(user=request.user).order_by("-created_at", "-pk")

@@ -368,6 +368,7 @@ AUTH_PASSWORD_VALIDATORS = [
 HEADLESS_CLIENTS = ("app",)
 
 #: if cookiecutter.api == "django-ninja"
+NINJA_PAGINATION_CLASS = "api.schemas.Pagination"
 NINJA_PAGINATION_PER_PAGE = 20
 NINJA_PAGINATION_MAX_LIMIT = 100
 NINJA_DEFAULT_THROTTLE_RATES = {"user": "100/min"}
