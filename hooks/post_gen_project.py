@@ -20,6 +20,28 @@ ANSWERS = json.loads(r"""{{ cookiecutter|tojson }}""")
 # {question: {answer: (paths, ...)}}: the files and folders that a project has only
 # with this answer. A path may belong to several answers.
 PATHS = {
+    "api": {
+        "django-ninja": (
+            "api/__init__.py",
+            "api/endpoints.py",
+            "api/problems.py",
+            "api/schemas.py",
+            "api/v1.py",
+            "tests/api",
+        ),
+        "drf": (
+            "api/__init__.py",
+            "api/authentication.py",
+            "api/exceptions.py",
+            "api/pagination.py",
+            "api/problems.py",
+            "api/serializers.py",
+            "api/urls.py",
+            "api/views.py",
+            "templates/drf_spectacular",
+            "tests/api",
+        ),
+    },
     "deploy": {
         "containers": (
             ".dockerignore",

@@ -33,24 +33,27 @@ LONGEST_SLUG = 32
 # The distributions that the project installs and their modules, with a few that are
 # often added later.
 PACKAGES = """
-allauth anyio argon2 argon2_cffi argon2_cffi_bindings asgiref ast_serialize boto3
-botocore brotli celery certifi cffi cfgv channels click colorama coverage cryptography
-dateutil distlib djade django django_allauth django_browser_reload django_environ
-django_htmx django_ox django_redis django_storages django_stubs django_stubs_ext
-django_vite dotenv drf_spectacular environ fido2 filelock gunicorn h11 httptools
-identify idna iniconfig jinja2 jmespath librt mypy mypy_django_plugin mypy_extensions
-mypyc ninja nodeenv oxpull packaging pathspec pip platformdirs pluggy pre_commit psycopg
-psycopg_binary psycopg_pool pycparser pygments pytest pytest_django python_dateutil
-python_discovery python_dotenv python_json_logger pythonjsonlogger pyyaml qrcode redis
-requests rest_framework ruff s3transfer sentry_sdk setuptools six sqlparse storages
-types_pyyaml typing_extensions tzdata urllib3 uv uvicorn uvloop virtualenv watchfiles
-websockets whitenoise yaml
+allauth annotated_types anyio argon2 argon2_cffi argon2_cffi_bindings asgiref
+ast_serialize attr attrs boto3 botocore brotli celery certifi cffi cfgv channels click
+colorama coverage cryptography dateutil distlib djade django django_allauth
+django_browser_reload django_environ django_htmx django_ninja django_ox django_redis
+django_storages django_stubs django_stubs_ext django_vite djangorestframework
+djangorestframework_stubs dotenv drf_spectacular drf_spectacular_sidecar environ fido2
+filelock gunicorn h11 httptools identify idna inflection iniconfig jinja2 jmespath
+jsonschema jsonschema_specifications jwt librt mypy mypy_django_plugin mypy_drf_plugin
+mypy_extensions mypyc ninja nodeenv oxpull packaging pathspec pip platformdirs pluggy
+pre_commit psycopg psycopg_binary psycopg_pool pycparser pydantic pydantic_core pygments
+pyjwt pytest pytest_django python_dateutil python_discovery python_dotenv
+python_json_logger pythonjsonlogger pyyaml qrcode redis referencing requests
+rest_framework rpds rpds_py ruff s3transfer sentry_sdk setuptools six sqlparse storages
+types_pyyaml typing_extensions typing_inspection tzdata uritemplate urllib3 uv uvicorn
+uvloop virtualenv watchfiles websockets whitenoise yaml
 """
 
 # At the root of the project, in lower case and without their endings.
 FOLDERS_AND_FILES = """
-accounts agents compose conftest deploy dockerfile htmlcov license locale manage media
-ops pages scripts server static staticfiles templates tests
+accounts agents api compose conftest deploy dockerfile htmlcov license locale manage
+media ops pages scripts server static staticfiles templates tests
 """
 
 # Names that an import, an installation or a file system would confuse with the slug.

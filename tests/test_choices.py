@@ -12,13 +12,13 @@ import tomllib
 
 import pytest
 import yaml
-from support.project import run
-from support.server import fetch
+from support.project import python_of, run
+from support.server import fetch, free_port
 from support.site import (
     HTTPS,
+    PRODUCTION,
     assert_home_and_admin_are_styled,
     in_development,
-    in_production,
 )
 from support.template import (
     CHOICES,
@@ -39,6 +39,11 @@ PATHS = assigned(TEMPLATE / "hooks" / "post_gen_project.py", "PATHS")
 # Words that a project has only if one of these answers was chosen. License texts, and the
 # names of dependencies that are in every project, are not among them.
 WORDS = {
+    "api": {
+        "django-ninja": r"\b[Nn]inja\b",
+        "django-ninja|drf": r"\bapi/|allauth\.headless|_allauth/",
+        "drf": r"rest_framework|REST framework|spectacular",
+    },
     "ci": {
         "github": r"GitHub Actions|Dependabot|\.github/",
         "gitlab": r"gitlab",
@@ -222,7 +227,9 @@ def test_file_is_valid_with_every_combination_of_answers(path):
 @pytest.mark.services
 @pytest.mark.skipif(os.name == "nt", reason="needs PostgreSQL")
 @pytest.mark.parametrize("answers", all_pairs(CHOICES), ids=label)
-def test_project_is_checked_and_served(bake, serve, postgresql, tmp_path, answers):
+def test_project_is_checked_and_served(
+    bake, serve, postgresql, tmp_path, shared_folder, answers
+):
     project = tmp_path / DEFAULTS["project_slug"]
     shutil.copytree(bake(**answers), project)
     example = (project / ".env.example").read_text("utf-8")
@@ -241,10 +248,21 @@ def test_project_is_checked_and_served(bake, serve, postgresql, tmp_path, answer
         check=True,
     )
 
-    status, output = run(project, "scripts/check.py", *STEPS, env=STRICT)
+    # The types of the packages are checked once.
+    env = {**STRICT, "MYPY_CACHE_DIR": str(shared_folder / "mypy")}
+    status, output = run(project, "scripts/check.py", *STEPS, env=env)
     assert status == 0, output
 
     with in_development(project) as site:
         assert_home_and_admin_are_styled(site.origin)
-    with in_production(project) as site:
-        assert fetch(f"{site.origin}/", HTTPS)[0] == 200
+    port = free_port()
+    serve(
+        [python_of(project), "scripts/serve.py"],
+        cwd=project,
+        env={**PRODUCTION, "PORT": str(port), "WEB_CONCURRENCY": "2"},
+        url=f"http://127.0.0.1:{port}/livez",
+    )
+    for path in ("/", "/admin/"):
+        assert fetch(f"http://localhost:{port}{path}", HTTPS)[0] == 200
+    status, _, _ = fetch(f"http://localhost:{port}/api/v1/me/", HTTPS)
+    assert status == (404 if answers["api"] == "none" else 401)

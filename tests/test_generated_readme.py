@@ -13,6 +13,7 @@ from support.markdown import apply_diff, blocks
 from support.project import run
 from support.server import TIMEOUT, fetch, free_port
 from support.site import PRODUCTION, assert_home_and_admin_are_styled
+from support.template import CHOICES
 from support.tools import REQUIRE_TOOLS
 
 pytestmark = [
@@ -134,6 +135,27 @@ class Reader:
             assert (status, output.strip()) == (0, expected), server.output
         server.stop()
 
+    def run_while_served(self, script):
+        """Run commands that must succeed while the site is served; return the output."""
+        port = free_port()
+        application = f"{self.project.name}.asgi:application"
+        server = self.serve(
+            ["bash", "-c", self.command(f"exec uvicorn {application} --port {port}")],
+            cwd=self.project,
+            url=f"http://127.0.0.1:{port}/livez",
+        )
+        script = script.replace("localhost:8000", f"localhost:{port}")
+        result = subprocess.run(
+            ["bash", "-e", "-c", f"source .venv/bin/activate\n{script}"],
+            cwd=self.project,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            check=False,
+        )
+        server.stop()
+        assert result.returncode == 0, f"{script}\n{result.stdout}\n{server.output}"
+        return result.stdout
+
     def run_worker(self, line):
         """Run a worker until it has completed the task that was enqueued."""
         worker = self.serve(
@@ -143,22 +165,46 @@ class Reader:
         worker.stop()
 
 
-def test_every_block_works_as_written(bake, serve, tmp_path):
+# The section of an API, those that it needs, and those that depend on it.
+API_SECTIONS = (
+    "What is where",
+    "Activate the environment",
+    "Enter the admin",
+    "Build something",
+    "Build an API",
+    "Test it",
+)
+
+
+@pytest.mark.parametrize("api", CHOICES["api"])
+def test_every_block_works_as_written(bake, serve, tmp_path, api):
     project = tmp_path / "walk"
     shutil.copytree(
-        bake(project_slug="walk"), project, ignore=shutil.ignore_patterns(".git")
+        bake(project_slug="walk", api=api),
+        project,
+        ignore=shutil.ignore_patterns(".git"),
     )
     reader = Reader(project, serve)
     readme = blocks((project / "README.md").read_text("utf-8"))
     # The README begins with a project that bootstrap.py has set up.
     reader.run("python scripts/bootstrap.py", {})
-    shown = ""
+    if api != CHOICES["api"][0]:
+        # The other sections are those of the default project.
+        readme = [block for block in readme if block.section in API_SECTIONS]
+    shown = script = ""
 
     for block in readme:
         if block.section == "Update it from its template":
             continue  # tests/test_updates.py runs these.
         env = PRODUCTION if block.section == "Put it on the internet" else {}
-        if block.language == "sh":
+        if block.section == "Build an API" and block.language == "sh":
+            # Variables of a block are used in the next.
+            script += block.text
+            shown = reader.run_while_served(script)
+            assert '"email"' in shown
+            assert '"first_name"' in shown
+            assert ("notes" in script) == ('"count"' in shown)
+        elif block.language == "sh":
             for line in block.text.splitlines():
                 if SERVER.search(line):
                     shown = reader.run_server(line, env)

@@ -111,16 +111,25 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    #: if cookiecutter.api != "none"
+    "api.problems.ProblemMiddleware",
+    #: endif
 ]
 
 ROOT_URLCONF = "{{ cookiecutter.project_slug }}.urls"
 
 INSTALLED_APPS = [
     "accounts",
+    #: if cookiecutter.api != "none"
+    "api",
+    #: endif
     "ops",
     "pages",
     "allauth",
     "allauth.account",
+    #: if cookiecutter.api != "none"
+    "allauth.headless",
+    #: endif
     "allauth.mfa",
     "allauth.usersessions",
     "django.contrib.admin",
@@ -133,6 +142,13 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django_ox",
+    #: if cookiecutter.api == "django-ninja"
+    "ninja",
+    #: elif cookiecutter.api == "drf"
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "rest_framework",
+    #: endif
 ]
 
 if LIVE_RELOAD:
@@ -356,6 +372,61 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
+#: if cookiecutter.api != "none"
+
+# The API
+# https://docs.allauth.org/en/latest/headless/
+#: if cookiecutter.api == "django-ninja"
+# https://django-ninja.dev/reference/settings/
+#: else
+# https://www.django-rest-framework.org/api-guide/settings/
+# https://drf-spectacular.readthedocs.io/en/latest/settings.html
+#: endif
+
+# Programs log in with JSON and receive a token; browsers use the session of the site.
+HEADLESS_CLIENTS = ("app",)
+
+#: if cookiecutter.api == "django-ninja"
+NINJA_PAGINATION_CLASS = "api.schemas.Pagination"
+NINJA_PAGINATION_PER_PAGE = 20
+NINJA_PAGINATION_MAX_LIMIT = 100
+NINJA_DEFAULT_THROTTLE_RATES = {"user": "100/min"}
+# Clients could forge X-Forwarded-For; uvicorn sets REMOTE_ADDR from trusted proxies.
+NINJA_NUM_PROXIES = 0
+
+#: elif cookiecutter.api == "drf"
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "api.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.UserRateThrottle"],
+    "DEFAULT_THROTTLE_RATES": {"user": "100/min"},
+    # Clients could forge X-Forwarded-For; uvicorn sets REMOTE_ADDR from trusted proxies.
+    "NUM_PROXIES": 0,
+    "DEFAULT_PAGINATION_CLASS": "api.pagination.Pagination",
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "api.exceptions.exception_handler",
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": SITE["name"],
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    # The files of drf-spectacular-sidecar, served by this site.
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "api.problems.document_problems",
+    ],
+}
+
+#: endif
+#: endif
 
 # Language and time
 # https://docs.djangoproject.com/en/6.1/topics/i18n/

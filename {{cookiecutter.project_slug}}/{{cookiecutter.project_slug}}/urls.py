@@ -13,6 +13,15 @@ urlpatterns = [
     path("", include("pages.urls")),
     path("accounts/", include("accounts.urls")),
     path("admin/", admin.site.urls),
+    #: if cookiecutter.api == "django-ninja"
+    path("api/v1/", include("api.v1")),
+    #: elif cookiecutter.api == "drf"
+    path("api/v1/", include("api.urls")),
+    #: endif
+    #: if cookiecutter.api != "none"
+    # Log-in, sign-up and so on for programs: https://docs.allauth.org/en/latest/headless/
+    path("_allauth/", include("allauth.headless.urls")),
+    #: endif
 ]
 
 if settings.DEBUG:

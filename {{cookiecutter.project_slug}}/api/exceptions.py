@@ -1,0 +1,33 @@
+from collections.abc import Iterator
+from typing import Any
+
+from rest_framework import views
+from rest_framework.exceptions import ValidationError
+from rest_framework.response import Response
+
+from .problems import CONTENT_TYPE, describe
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Return the response to an error, or None for an error that is not expected."""
+    response = views.exception_handler(error, context)
+    if response is not None:
+        if isinstance(error, ValidationError):
+            members = {"errors": list(flatten(response.data))}
+        else:
+            members = {"detail": response.data["detail"]}
+        response.data = describe(response.status_code, **members)
+        response.content_type = CONTENT_TYPE
+    return response
+
+
+def flatten(details: Any, pointer: str = "#") -> Iterator[dict[str, str]]:
+    """Yield each error of a serializer, with the JSON pointer of the wrong value."""
+    if isinstance(details, dict):
+        for name, each in details.items():
+            yield from flatten(each, f"{pointer}/{name}")
+    elif isinstance(details, list):
+        for each in details:
+            yield from flatten(each, pointer)
+    else:
+        yield {"detail": str(details), "pointer": pointer}
