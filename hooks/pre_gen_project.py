@@ -35,7 +35,7 @@ LONGEST_SLUG = 32
 PACKAGES = """
 allauth anyio argon2 argon2_cffi argon2_cffi_bindings asgiref ast_serialize boto3
 botocore brotli celery cffi cfgv channels click colorama coverage cryptography dateutil
-distlib djade django django_allauth django_browser_reload django_environ django_ox
+distlib djade django django_allauth django_browser_reload django_environ django_htmx django_ox
 django_redis django_storages django_stubs django_stubs_ext dotenv environ fido2 filelock
 gunicorn h11 httptools identify idna iniconfig jinja2 jmespath librt mypy
 mypy_django_plugin mypy_extensions mypyc ninja nodeenv oxpull packaging pathspec pip platformdirs pluggy
@@ -48,7 +48,7 @@ watchfiles websockets whitenoise yaml
 
 # At the root of the project, in lower case and without their endings.
 FOLDERS_AND_FILES = """
-accounts compose conftest deploy dockerfile htmlcov license locale manage media ops pages scripts server
+accounts compose conftest counter deploy dockerfile htmlcov license locale manage media ops pages scripts server
 static staticfiles templates tests
 """
 

@@ -111,6 +111,9 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    #: if cookiecutter.frontend == "htmx"
+    "django_htmx.middleware.HtmxMiddleware",
+    #: endif
 ]
 
 ROOT_URLCONF = "{{ cookiecutter.project_slug }}.urls"
@@ -132,6 +135,9 @@ INSTALLED_APPS = [
     # Before staticfiles: WhiteNoise then serves static files under runserver too.
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
+    #: if cookiecutter.frontend == "htmx"
+    "django_htmx",
+    #: endif
     "django_ox",
 ]
 

@@ -13,6 +13,9 @@ urlpatterns = [
     path("", include("pages.urls")),
     path("accounts/", include("accounts.urls")),
     path("admin/", admin.site.urls),
+    #: if cookiecutter.frontend == "htmx"
+    path("counter/", include("counter.urls")),
+    #: endif
 ]
 
 if settings.DEBUG:
