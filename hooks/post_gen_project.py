@@ -55,9 +55,9 @@ PATHS = {
 }
 
 # In HTML, which is not rendered, a condition is in comments of Django, on lines of their
-# own. The bracket keeps Jinja from reading a comment here.
+# own. The brackets keep Jinja from reading a comment here.
 HTML_CONDITION = re.compile(
-    r' *[{]#: if cookiecutter\.(\w+) == "(.+?)" #}\n(.*?) *[{]#: endif #}\n', re.DOTALL
+    r' *[{]# if cookiecutter\.(\w+) == "(.+?)" #}\n(.*?) *[{]# endif #}\n', re.DOTALL
 )
 
 # Files that tools write when somebody runs them in the template's tree.
