@@ -13,7 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-PROJECT = Path.cwd()
+# Windows may return a short name, such as MYSITE~1.
+PROJECT = Path.cwd().resolve()
 ANSWERS = json.loads(r"""{{ cookiecutter|tojson }}""")
 
 # {question: {answer: (paths, ...)}}: the files and folders that a project has only

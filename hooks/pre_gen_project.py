@@ -34,22 +34,23 @@ LONGEST_SLUG = 32
 # often added later.
 PACKAGES = """
 allauth anyio argon2 argon2_cffi argon2_cffi_bindings asgiref ast_serialize boto3
-botocore brotli celery cffi cfgv channels click colorama coverage cryptography dateutil
-distlib djade django django_allauth django_browser_reload django_environ django_htmx django_ox
-django_redis django_storages django_stubs django_stubs_ext dotenv environ fido2 filelock
-gunicorn h11 httptools identify idna iniconfig jinja2 jmespath librt mypy
-mypy_django_plugin mypy_extensions mypyc ninja nodeenv oxpull packaging pathspec pip platformdirs pluggy
-pre_commit psycopg psycopg_binary psycopg_pool pycparser pygments pytest pytest_django
-python_dateutil python_discovery python_dotenv python_json_logger pythonjsonlogger
-pyyaml qrcode redis requests rest_framework ruff s3transfer setuptools six sqlparse
-storages types_pyyaml typing_extensions tzdata urllib3 uv uvicorn uvloop virtualenv
-watchfiles websockets whitenoise yaml
+botocore brotli celery certifi cffi cfgv channels click colorama coverage cryptography
+dateutil distlib djade django django_allauth django_browser_reload django_environ
+django_htmx django_ox django_redis django_storages django_stubs django_stubs_ext
+django_vite dotenv drf_spectacular environ fido2 filelock gunicorn h11 httptools
+identify idna iniconfig jinja2 jmespath librt mypy mypy_django_plugin mypy_extensions
+mypyc ninja nodeenv oxpull packaging pathspec pip platformdirs pluggy pre_commit psycopg
+psycopg_binary psycopg_pool pycparser pygments pytest pytest_django python_dateutil
+python_discovery python_dotenv python_json_logger pythonjsonlogger pyyaml qrcode redis
+requests rest_framework ruff s3transfer sentry_sdk setuptools six sqlparse storages
+types_pyyaml typing_extensions tzdata urllib3 uv uvicorn uvloop virtualenv watchfiles
+websockets whitenoise yaml
 """
 
 # At the root of the project, in lower case and without their endings.
 FOLDERS_AND_FILES = """
-accounts compose conftest counter deploy dockerfile htmlcov license locale manage media ops pages scripts server
-static staticfiles templates tests
+accounts agents compose conftest counter deploy dockerfile htmlcov license locale manage media
+ops pages scripts server static staticfiles templates tests
 """
 
 # Names that an import, an installation or a file system would confuse with the slug.
@@ -76,6 +77,9 @@ BIDI_OVERRIDES = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 # Cookiecutter and cruft render recorded answers again when a project is updated.
 TEMPLATE_CODE = re.compile(r"[{][#%{]|^\s*#:")
+
+# Text as e-mail headers encode it: https://www.rfc-editor.org/rfc/rfc2047
+ENCODED_WORD = re.compile(r"=[?]\S+[?]=")
 
 
 def slug_error(slug):
@@ -131,6 +135,10 @@ def errors():
         if TEMPLATE_CODE.search(ANSWERS[question]):
             yield question, "which an update would run as a template", example
 
+    if ENCODED_WORD.search(ANSWERS["project_name"]):
+        why = "which e-mail programs would decode"
+        yield "project_name", why, EXAMPLES["project_name"]
+
     for question in ("project_name", "description", "author_name"):
         answer, example = ANSWERS[question], EXAMPLES[question]
         if not answer.strip() and question != "description":
@@ -138,6 +146,10 @@ def errors():
         invisible = next(filter(is_invisible, answer), None)
         if invisible:
             why = f"which contains the invisible character U+{ord(invisible):04X}"
+            yield question, why, without_invisible(answer) or example
+        elif answer != answer.strip() or "  " in answer:
+            # E-mail headers and HTML do not keep them.
+            why = "which has spaces at an end, or two in a row"
             yield question, why, without_invisible(answer) or example
 
 

@@ -4,6 +4,7 @@ import ast
 import importlib.metadata
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -60,6 +61,11 @@ REJECTED = [
     ("description", "A\u2066site"),
     ("author_name", "Ada\r\nLovelace"),
     ("author_email", "ada@example.com\nbcc: x@example.com"),
+    # Text that e-mail headers change.
+    ("project_name", "My  Site"),
+    ("project_name", "My Site "),
+    ("author_name", " Ada"),
+    ("project_name", "=?utf-8?q?My_Site?="),
     # Not an e-mail address, or not one that settings.py can use.
     ("author_email", "ada"),
     ("author_email", "ada@example"),
@@ -245,3 +251,20 @@ def test_typed_answer_that_an_update_would_render_is_rejected(tmp_path, code):
         f"description cannot be {code!r}, which an update would run as a template; "
     )
     assert not (tmp_path / "typed").exists()
+
+
+def test_template_with_windows_line_endings_makes_a_project(
+    cookies, tmp_path, monkeypatch
+):
+    fork = tmp_path / "fork"
+    ignored = shutil.ignore_patterns(".git", ".*_cache", "__pycache__", "node_modules")
+    shutil.copytree(TEMPLATE, fork, ignore=ignored)
+    for path in fork.rglob("*"):
+        if path.is_file() and b"\0" not in path.read_bytes():
+            path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    monkeypatch.setenv("DJANGO_STARTER_SKIP_BOOTSTRAP", "1")
+    result = cookies.bake(template=str(fork))
+    assert result.exception is None
+    for path in result.project_path.rglob("*.py"):
+        compile(path.read_bytes(), path, "exec")
+    tomllib.loads((result.project_path / "pyproject.toml").read_text("utf-8"))

@@ -3,6 +3,7 @@
 Most tests bootstrap a project without dependencies, with fake programs on PATH.
 """
 
+import http.server
 import os
 import re
 import runpy
@@ -11,13 +12,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import tomllib
 import zipfile
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from types import SimpleNamespace
 
 import pytest
+from support.markdown import blocks
 from support.project import python_of
 from support.server import wait_until
 from support.template import TEMPLATE, TREE
@@ -478,8 +481,10 @@ def test_missing_uv_pip_and_venv_are_reported(
     (tmp_path / "debian" / "venv.py").write_text("raise SystemExit('apt install')")
     machine.has("python3.12", new_python)
     runner = python_without_pip(old_python, tmp_path / "env")
-    path = str(tmp_path / "debian")
-    status, lines = machine.bootstraps(clone, runner, PYTHONPATH=path)
+    (site_packages,) = (tmp_path / "env").rglob("site-packages")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path / 'debian')!r})\n"
+    (site_packages / "debian.pth").write_text(code)
+    status, lines = machine.bootstraps(clone, runner)
     assert status == 1
     assert lines[-2].startswith("There is neither uv nor a pip to install it with: ")
 
@@ -718,6 +723,369 @@ def test_minimum_python_is_the_one_of_pyproject(bake):
     assert oldest in bootstrap.NO_PYTHON
 
 
+# Hostile machines: one clear sentence, then a second run completes
+
+
+@pytest.fixture
+def package(clone, tmp_path):
+    """Make the project depend on a package of 4 MB; return the options to install it."""
+    wheels = write_wheel(tmp_path / "wheels", "large", {"large.py": "# " + "x" * 2**22})
+    (clone / "pyproject.toml").write_text(PYPROJECT.replace("[]", '["large"]'))
+    return {"UV_FIND_LINKS": str(wheels), "UV_OFFLINE": "1"}
+
+
+def assert_stopped(result, sentence):
+    """Check that bootstrap.py failed, and that its sentence says why."""
+    status, lines = result
+    assert status == 1, lines
+    assert sentence in lines[-2]
+    assert lines[-1].startswith("Run it again: ")
+    assert "Traceback" not in "\n".join(lines)
+
+
+@pytest.fixture
+def small_disk(clone):
+    """Return a function that mounts a file system with the project on it."""
+    if os.geteuid():
+        pytest.skip("only root can mount a file system")
+    mounted = []
+
+    def mount(options):
+        if mounted:
+            command = ["mount", "-o", f"remount,{options}", clone]
+        else:
+            shutil.copytree(clone, clone.with_name("original"))
+            command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", clone]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode and not mounted:
+            pytest.skip(f"mount is not allowed: {done.stderr.strip()}")
+        assert done.returncode == 0, done.stderr
+        if not mounted:
+            mounted.append(clone)
+            shutil.copytree(clone.with_name("original"), clone, dirs_exist_ok=True)
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.mark.parametrize("free", ["64k", "1m", "3m"])
+def test_full_disk_is_reported(clone, machine, new_python, package, small_disk, free):
+    machine.has("uv", UV)
+    small_disk(f"size={free}")
+    result = machine.bootstraps(clone, new_python, **package)
+    assert_stopped(result, bootstrap.DISK_FULL)
+
+    small_disk("size=64m")
+    status, lines = machine.bootstraps(clone, new_python, **package)
+    assert status == 0, lines
+    subprocess.run([python_of(clone), "-c", "import large"], check=True)
+
+
+def test_read_only_file_system_is_reported(clone, machine, new_python, small_disk):
+    machine.has("uv", UV)
+    small_disk("size=64m")
+    small_disk("ro")
+    sentence = "uv could not make .venv, for the reason above."
+    assert_stopped(machine.bootstraps(clone, new_python), sentence)
+
+    small_disk("rw")
+    assert machine.bootstraps(clone, new_python)[0] == 0
+    assert_ready(clone)
+
+
+def as_user(clone, machine, python, *options):
+    """Run bootstrap.py as another user, or without the privileges of root."""
+    if os.geteuid():
+        pytest.skip("only root can become another user")
+    setpriv = need(shutil.which("setpriv"), "setpriv")
+    process = subprocess.run(
+        [setpriv, *options, python, clone / "scripts" / "bootstrap.py"],
+        cwd=clone,
+        env=machine.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+    return process.returncode, process.stdout.splitlines()
+
+
+def test_missing_permission_is_reported(clone, machine, new_python):
+    machine.has("uv", UV)
+    clone.chmod(0o500)
+    options = "--bounding-set=-dac_override,-dac_read_search"
+    result = as_user(clone, machine, new_python, options)
+    clone.chmod(0o700)
+    assert_stopped(result, "uv could not make .venv, for the reason above.")
+
+    assert as_user(clone, machine, new_python, options)[0] == 0
+    assert_ready(clone)
+
+
+def test_user_without_a_passwd_entry(clone, machine, new_python, tmp_path):
+    # Not on PATH: only root may be able to enter the folders of the tests.
+    machine.environment["UV"] = UV
+    for path in [tmp_path, *tmp_path.rglob("*")]:
+        os.chown(path, 54321, 54321, follow_symlinks=False)
+    status, lines = as_user(
+        clone,
+        machine,
+        new_python,
+        *("--reuid=54321", "--regid=54321", "--clear-groups"),
+        # To reach the Python that runs the tests, which may be in root's home.
+        *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),
+    )
+    assert status == 0, lines
+    assert_ready(clone)
+    assert (clone / ".env").stat().st_uid == 54321
+
+
+def test_project_of_another_owner(clone, machine, new_python):
+    if os.geteuid():
+        pytest.skip("only root can change the owner of a file")
+    machine.has("uv", UV)
+    for path in [clone, *clone.rglob("*")]:
+        os.chown(path, 54321, 54321)
+    status, lines = machine.bootstraps(clone, new_python)
+    assert status == 0, lines
+    assert_ready(clone)
+
+
+def unset_home(machine, folder):
+    del machine.environment["HOME"]
+
+
+def use_the_c_locale(machine, folder):
+    machine.environment |= {"LC_ALL": "C", "LANG": "C", "PYTHONCOERCECLOCALE": "0"}
+
+
+def link_the_temporary_folder(machine, folder):
+    (folder / "real").mkdir()
+    (folder / "link").symlink_to(folder / "real", target_is_directory=True)
+    machine.environment["TMPDIR"] = str(folder / "link")
+
+
+def leave_variables_of_pip_and_uv(machine, folder):
+    machine.environment |= {
+        "PIP_REQUIRE_VIRTUALENV": "1",
+        "PIP_TARGET": str(folder / "target"),
+        "PIP_USER": "1",
+        "UV_NO_DEV": "1",
+        "UV_NO_SYNC": "1",
+        "UV_LOCKED": "1",
+        "UV_SYSTEM_PYTHON": "1",
+        "UV_PROJECT": str(folder / "project"),
+        "UV_WORKING_DIRECTORY": str(folder),
+    }
+
+
+def leave_variables_of_python(machine, folder):
+    machine.environment |= {
+        "PYTHONSAFEPATH": "1",
+        "PYTHONWARNINGS": "error",
+        "PYTHONOPTIMIZE": "1",
+    }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        unset_home,
+        use_the_c_locale,
+        link_the_temporary_folder,
+        leave_variables_of_pip_and_uv,
+        leave_variables_of_python,
+    ],
+)
+def test_unusual_machine_is_no_fault(clone, machine, new_python, tmp_path, change):
+    machine.has("uv", UV)
+    change(machine, tmp_path)
+    status, lines = machine.bootstraps(clone, new_python)
+    assert status == 0, lines
+    assert_ready(clone)
+    assert not (tmp_path / "target").exists()
+
+
+def test_packages_on_pythonpath_are_ignored(clone, machine, new_python, tmp_path):
+    machine.has("uv", UV)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "django.py").write_text("raise SystemExit('another Django')")
+    with (clone / "manage.py").open("a") as manage:
+        manage.write(
+            "import importlib.util\nassert not importlib.util.find_spec('django')"
+        )
+    path = str(tmp_path / "other")
+    status, lines = machine.bootstraps(clone, new_python, PYTHONPATH=path)
+    assert status == 0, lines
+
+
+def test_files_are_private_under_a_strict_umask(clone, machine, new_python):
+    machine.has("uv", UV)
+    machine.has("python", f'umask 077; exec "{new_python}" "$@"')
+    status, lines = machine.bootstraps(clone, machine.bin / "python")
+    assert status == 0, lines
+    assert_ready(clone)
+
+
+def test_path_of_200_characters(clone, machine, new_python):
+    machine.has("uv", UV)
+    long = clone.parent
+    while len(str(long)) < 200:
+        long = long / ("d" * min(50, 200 - len(str(long))))
+    long.mkdir(parents=True)
+    moved = clone.rename(long / "clone")
+    status, lines = machine.bootstraps(moved, new_python)
+    assert status == 0, lines
+    assert_ready(moved)
+
+
+class FaultyIndex(http.server.BaseHTTPRequestHandler):
+    """A package index whose only wheel is slow, cut off or damaged."""
+
+    fault = ""
+
+    def do_GET(self):
+        if not self.path.endswith(".whl"):
+            name = self.path.strip("/").rpartition("/")[2]
+            file = f"{name}-99-py3-none-any.whl"
+            self.answer("text/html", f'<a href="/files/{file}">{file}</a>'.encode())
+        elif self.fault == "slow":
+            time.sleep(5)
+        elif self.fault == "cut off":
+            self.answer("application/zip", b"PK\x03\x04", length=2**20)
+        else:
+            self.answer("application/zip", b"This is not a wheel." * 99)
+
+    def answer(self, kind, body, length=None):
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(length or len(body)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    do_HEAD = do_GET
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.mark.parametrize("fault", ["slow", "cut off", "damaged"])
+def test_faulty_index_is_reported(clone, machine, new_python, package, fault):
+    machine.has("uv", UV)
+    handler = type("Index", (FaultyIndex,), {"fault": fault})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as index:
+        threading.Thread(target=index.serve_forever).start()
+        result = machine.bootstraps(
+            clone,
+            new_python,
+            UV_DEFAULT_INDEX=f"http://127.0.0.1:{index.server_port}/simple",
+            UV_HTTP_RETRIES="0",
+            UV_HTTP_TIMEOUT="1",
+        )
+        index.shutdown()
+    reason = "uv could not install the packages, for the reason above."
+    assert_stopped(result, bootstrap.NO_NETWORK if fault == "slow" else reason)
+    assert any("large" in line for line in result[1] if line.startswith("  | "))
+
+    status, lines = machine.bootstraps(clone, new_python, **package)
+    assert status == 0, lines
+
+
+def test_refusing_proxy_is_reported(clone, machine, new_python, package, closed_port):
+    machine.has("uv", UV)
+    proxy = f"http://127.0.0.1:{closed_port}"
+    result = machine.bootstraps(
+        clone,
+        new_python,
+        HTTP_PROXY=proxy,
+        UV_DEFAULT_INDEX="http://packages.example/simple",
+    )
+    assert_stopped(result, bootstrap.NO_NETWORK)
+    assert machine.bootstraps(clone, new_python, **package)[0] == 0
+
+
+def test_option_that_uv_does_not_know_is_reported(clone, machine, new_python):
+    error = "error: unexpected argument '--inexact' found"
+    machine.has("uv", f'[ "$1" = sync ] || exec "{UV}" "$@"; echo "{error}"; exit 2')
+    status, lines = machine.bootstraps(clone, new_python)
+    assert_stopped((status, lines), "uv could not install the packages")
+    assert f"  | {error}" in lines
+
+    (machine.bin / "uv").unlink()
+    machine.has("uv", UV)
+    assert machine.bootstraps(clone, new_python)[0] == 0
+
+
+@pytest.mark.parametrize("step", ["venv", "sync", "migrate"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGKILL"])
+def test_second_run_completes_after_a_signal(clone, machine, new_python, step, name):
+    block = ": > interrupt_me; exec /bin/sleep 60"
+    machine.has("uv", f'[ "$1" = {step} ] && {{ {block}; }}; exec "{UV}" "$@"')
+    if step == "migrate":
+        code = "open('interrupt_me', 'w').close(); __import__('time').sleep(60)"
+        (clone / "manage.py").write_text(code)
+    process = machine.start(clone, new_python)
+    wait_until((clone / "interrupt_me").exists, f"There was no step {step}.")
+    os.killpg(process.pid, getattr(signal, name))
+    output, _ = process.communicate(timeout=10)
+    assert "Traceback" not in output
+    if name == "SIGINT":
+        assert "Interrupted. What is done is kept.\n" in output
+
+    (machine.bin / "uv").unlink()
+    machine.has("uv", UV)
+    (clone / "manage.py").write_text(MANAGE)
+    status, lines = machine.bootstraps(clone, new_python)
+    assert status == 0, lines
+    assert_ready(clone)
+
+
+def test_second_bootstrap_does_not_disturb_the_first(clone, machine, new_python):
+    machine.has("uv", SLOW_UV.format(uv=UV, sync="").replace("sleep 60", "sleep 3"))
+    first = machine.start(clone, new_python)
+    wait_until((clone / "interrupt_me").exists, "bootstrap.py called no uv.")
+    assert_stopped(machine.bootstraps(clone, new_python), bootstrap.AT_WORK)
+    first.communicate(timeout=30)
+    assert first.returncode == 0
+
+    (machine.bin / "uv").unlink()
+    machine.has("uv", UV)
+    assert machine.bootstraps(clone, new_python)[0] == 0
+    assert_ready(clone)
+
+
+# Windows, as far as it can be shown elsewhere
+
+
+def test_powershell_starts_a_quoted_program(monkeypatch):
+    names = bootstrap.python_command.__globals__
+    monkeypatch.setitem(names, "WINDOWS", True)
+    monkeypatch.setitem(names, "output_of", lambda *command: "")
+    monkeypatch.setattr(sys, "executable", r"C:\Program Files\Python\python.exe")
+    monkeypatch.setitem(names, "VENV_PYTHON", Path("/nowhere"))
+    command = bootstrap.python_command()
+    assert command == r'& "C:\Program Files\Python\python.exe"'
+
+
+def test_path_on_another_drive_is_printed_whole():
+    path = PureWindowsPath(r"D:\my_site")
+    assert bootstrap.path_from(PureWindowsPath(r"C:\Users\ada"), path) == path
+
+
+@pytest.mark.parametrize("page", [TEMPLATE / "README.md", TREE / "README.md"])
+def test_commands_of_the_readme_work_in_powershell(page):
+    # Windows PowerShell 5.1 has neither && nor ||.
+    for block in blocks(page.read_text("utf-8")):
+        assert not re.search(r"&&|\|\|", block.text)
+
+
+def test_readme_says_how_to_run_activate_ps1():
+    assert "Set-ExecutionPolicy" in (TREE / "README.md").read_text("utf-8")
+
+
 # The hook, through Cookiecutter itself
 
 
@@ -765,6 +1133,16 @@ def output_of(process):
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
     return output.splitlines()
+
+
+def test_existing_folder_is_left_alone(generate):
+    generate.project.mkdir()
+    (generate.project / "mine.txt").write_text("mine")
+    process = generate()
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode
+    assert "directory already exists" in output
+    assert [path.name for path in generate.project.iterdir()] == ["mine.txt"]
 
 
 def test_generated_project_is_set_up_and_committed(project):

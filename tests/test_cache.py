@@ -3,6 +3,8 @@
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -114,6 +116,40 @@ def run(*commands):
     return lambda redis: [redis.command(text) for text in commands]
 
 
+STAND_IN = """
+import socketserver, struct, sys
+from socket import SO_LINGER, SOL_SOCKET
+
+port, reply = int(sys.argv[1]), sys.argv[2].encode()
+
+class Handler(socketserver.BaseRequestHandler):
+    def handle(self):
+        while self.request.recv(2**16) and reply:
+            self.request.sendall(reply)
+        # Reset the connection.
+        self.request.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
+
+socketserver.ThreadingTCPServer.allow_reuse_address = True
+with socketserver.ThreadingTCPServer(("127.0.0.1", port), Handler) as server:
+    print("Ready", flush=True)
+    server.serve_forever()
+"""
+
+
+def replace(reply):
+    """Return a function that replaces Redis by a server that always sends `reply`."""
+
+    def cause(redis):
+        redis.stop()
+        command = [sys.executable, "-c", STAND_IN, str(redis.port), reply]
+        redis.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, encoding="utf-8"
+        )
+        assert redis.process.stdout.readline() == "Ready\n"
+
+    return cause
+
+
 # What happens to Redis, and what the log then says.
 FAULTS = {
     "stopped": (Redis.stop, "Connection refused"),
@@ -131,6 +167,19 @@ FAULTS = {
         "invalid username-password",
     ),
     "no permission": (run("ACL SETUSER default -@all"), "no permissions"),
+    "asks for a password": (
+        replace("-NOAUTH Authentication required.\r\n"),
+        "Authentication required",
+    ),
+    "too many clients": (
+        replace("-ERR max number of clients reached\r\n"),
+        "max number of clients",
+    ),
+    "resets connections": (replace(""), "reset by peer"),
+    "speaks another protocol": (
+        replace("HTTP/1.1 400 Bad Request\r\n\r\n"),
+        "Protocol Error",
+    ),
 }
 
 

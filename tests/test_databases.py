@@ -1,8 +1,10 @@
 """The project on PostgreSQL, and SQLite under load."""
 
+import contextlib
 import itertools
 import shutil
 import socket
+import sqlite3
 import threading
 
 import pytest
@@ -60,6 +62,9 @@ def test_site_recovers_after_a_restart_of_postgresql(project, site, postgresql):
 
     postgresql.stop()
     assert fetch(f"{address}/readyz")[::2] == (503, "failed: database, cache")
+    # Pages that need no database are there.
+    for path in ("/", "/accounts/login/", "/robots.txt"):
+        assert fetch(address + path, HTTPS)[0] == 200
 
     postgresql.start()
     wait_until(
@@ -112,6 +117,17 @@ def test_health_checks_do_not_wait_for_a_database_that_hangs(site):
             thread.join()
 
     assert responses == [(503, "failed: database, cache")] * 30
+
+
+def test_pages_are_read_while_sqlite_is_locked(project, site, tmp_path):
+    file = tmp_path / "db.sqlite3"
+    shutil.copy(project / "db.sqlite3", file)
+    address = site(f"sqlite:///{file}?timeout=1")
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+
+        for path in ("/", "/accounts/login/", "/admin/login/"):
+            assert fetch(address + path, BROWSER)[0] == 200
 
 
 def test_sqlite_handles_64_writers_and_64_readers(workspace, serve):

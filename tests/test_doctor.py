@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import sys
 from types import SimpleNamespace
 
 import pytest
-from support.caddy import caddy
+import requests
+from support.caddy import caddy, relay
 from support.project import copy_project, python_of, run
 from support.server import Server, free_port
 from support.site import PRODUCTION, mail_server
@@ -19,7 +21,8 @@ def site(project, postgresql, redis, tmp_path_factory):
     Serve a copy of the project behind Caddy, with a worker.
 
     `manage()` runs a command of manage.py with other variables, and returns its status
-    and its output. `mail()` returns the e-mails that were sent.
+    and its output. `mail()` returns the e-mails that were sent. `env` is what was added
+    to the environment of its processes.
     """
     folder = copy_project(project, tmp_path_factory.mktemp("doctor"))
     port = free_port()
@@ -50,7 +53,7 @@ def site(project, postgresql, redis, tmp_path_factory):
             stack.callback(server.stop)
         server.wait_until_up(f"http://127.0.0.1:{port}/livez")
 
-        yield SimpleNamespace(manage=manage, mail=mail)
+        yield SimpleNamespace(manage=manage, mail=mail, folder=folder, env=env)
 
 
 def test_every_check_passes_on_a_working_site(site):
@@ -66,10 +69,16 @@ def test_every_check_passes_on_a_working_site(site):
     ("variable", "value", "message"),
     [
         ("ALLOWED_HOSTS", "https://localhost", "which is not a host name"),
+        ("ALLOWED_HOSTS", "localhost:8000", "without a scheme or port"),
+        ("FORWARDED_ALLOW_IPS", "caddy", "'caddy', which is not an IP address"),
+        ("FORWARDED_ALLOW_IPS", "10.0.0.0/33", "'10.0.0.0/33', which is not"),
         ("DEBUG", "ture", "DEBUG from the environment is neither true nor false"),
         ("EMAIL_URL", "submission://u:12/34@smtp.example.com", "write %2F for /"),
         ("DATABASE_URL", "postgres://u:12/34@localhost/db", "write %2F for /"),
         ("STORAGE_URL", "https://key:12/34@s3.example.com/b", "write %2F for /"),
+        ("STORAGE_URL", "https://k:s@h/b?file_overwrite=flase", "neither true nor"),
+        ("STORAGE_URL", "https://k:s@h/b?file_overwrit=false", "'file_overwrit'"),
+        ("CACHE_URL", "redis://127.0.0.1/1?tls=1", "option that is not valid"),
         ("DATABASE_URL", "postgres://u@127.0.0.1:1/db", "failed"),
         ("CACHE_URL", "redis://127.0.0.1:1", "check CACHE_URL"),
         ("EMAIL_URL", "smtp://127.0.0.1:1", "Connection refused"),
@@ -91,15 +100,66 @@ def test_pending_migration_is_reported(site, postgresql):
     assert "pending migrations: run `manage.py migrate`" in output
 
 
-def test_cache_that_refuses_writes_is_reported(site, redis):
-    redis.command("CONFIG SET maxmemory 1")
+@pytest.mark.parametrize(
+    ("fault", "repair"),
+    [
+        ("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0"),
+        ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"),
+        ("CONFIG SET requirepass other", "--pass other CONFIG SET requirepass ''"),
+    ],
+)
+def test_cache_that_refuses_writes_is_reported(site, redis, fault, repair):
+    redis.command(fault)
     try:
         status, output = site.manage("doctor")
     finally:
-        redis.command("CONFIG SET maxmemory 0")
+        redis.command(repair)
 
     assert status == 1
     assert "a value was written but not read back" in output
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs all of 127.0.0.0/8")
+@pytest.mark.parametrize(
+    ("trusted", "forwards_all", "message"),
+    [
+        ("", False, "arrive as http from 127.0.3.1: add the address of the proxy to"),
+        ("127.0.3.1", False, None),
+        ("127.0.0.0/8,::1", True, "a client can forge its address"),
+    ],
+    ids=["not trusted", "trusted", "forged"],
+)
+def test_trust_in_the_proxy_is_checked(site, serve, trusted, forwards_all, message):
+    def edit(text):
+        return text.replace(
+            "# trusted_proxies 192.0.2.0/24", "trusted_proxies 127.0.0.1"
+        )
+
+    port = free_port()
+    env = {**site.env, "PORT": str(port)} | (
+        {"FORWARDED_ALLOW_IPS": trusted} if trusted else {}
+    )
+    server = serve(
+        [python_of(site.folder), "scripts/serve.py"],
+        site.folder,
+        env,
+        f"http://127.0.0.1:{port}/livez",
+    )
+    with (
+        relay(port, "127.0.3.1") as upstream,
+        caddy(site.folder, upstream, edit if forwards_all else str) as (url, root),
+    ):
+        response = requests.get(url, verify=root, allow_redirects=False)
+        status, output = site.manage("doctor", "--url", url, SSL_CERT_FILE=str(root))
+
+    if not message:
+        assert (status, response.status_code) == (0, 200), output
+        return
+    assert status == 1
+    assert message in output
+    if not trusted:
+        assert response.headers["Location"] == f"{url}/"
+        assert server.output.count("The proxy 127.0.3.1 is not trusted") == 1
 
 
 def test_worker_that_does_not_run_is_reported(site, postgresql):

@@ -6,13 +6,20 @@ exactly that text. HYPOTHESIS_PROFILE=thorough tries ten times as many answers.
 """
 
 import ast
+import base64
 import contextlib
+import email
+import email.policy
+import email.utils
 import json
 import os
+import quopri
 import re
 import shutil
+import subprocess
 import tempfile
 import tomllib
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -20,10 +27,11 @@ import yaml
 from cookiecutter.generate import generate_context, generate_files
 from cookiecutter.prompt import prompt_for_config
 from cookiecutter.utils import create_env_with_context
-from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import HealthCheck, Phase, assume, event, example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from support.template import SOURCES, TEMPLATE, TREE
+from support.project import python_of
+from support.template import IN_PROJECT, SOURCES, TEMPLATE, TREE
 
 # Derandomized: every run tries the same answers, so that a failure can be repeated.
 settings.register_profile(
@@ -32,8 +40,8 @@ settings.register_profile(
     derandomize=True,
     database=None,
     deadline=None,
-    phases=[Phase.generate, Phase.shrink],
-    suppress_health_check=[HealthCheck.too_slow],
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 settings.register_profile(
     "thorough", settings.get_profile("default"), max_examples=5000
@@ -286,6 +294,117 @@ def test_hostile_text_is_rejected_or_kept(parse, outlines, name, description, au
     assert files["README.md"].startswith(f"# {name}\n\n> {description}\n")
     for page in (path for path in files if path.endswith(".md")):
         assert outline(files[page]) == outlines[page]
+
+
+class Page(HTMLParser):
+    """The elements of a page, and the text in <title>, <h1> and <footer>."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.open, self.texts, self.descriptions = [], [], {}, []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        attributes = dict(attributes)
+        if tag == "meta" and "description" in attributes.get("name", ""):
+            self.descriptions.append(attributes["content"])
+        if tag not in ("meta", "link"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert tag == self.open.pop()
+
+    def handle_data(self, text):
+        if self.open:
+            tag = self.open[-1]
+            self.texts[tag] = self.texts.get(tag, "") + text
+
+
+ENCODED_WORD = re.compile(r"=\?([\w-]+)\?([bq])\?([^?]*)\?=", re.IGNORECASE)
+
+
+def unfolded(header):
+    """Return a header in one line: https://www.rfc-editor.org/rfc/rfc5322#section-2.2.3"""
+    return re.sub(r"\r?\n(?=[ \t])", "", header)
+
+
+def decoded(text):
+    """Decode the encoded words of a header: https://www.rfc-editor.org/rfc/rfc2047"""
+
+    def decode(word):
+        charset, encoding, content = word.groups()
+        if encoding.lower() == "b":
+            return base64.b64decode(content).decode(charset)
+        content = quopri.decodestring(content.replace("_", " "), header=False)
+        return content.decode(charset)
+
+    # The space between two encoded words is not part of the text. Python's own parser
+    # keeps it in some names.
+    return ENCODED_WORD.sub(decode, re.sub(r"(?<=\?=)[ \t]+(?==\?)", "", text))
+
+
+@pytest.fixture(scope="module")
+def show(project):
+    """Return a function that returns what a site shows with a settings.py."""
+    command = (
+        "manage.py",
+        "shell",
+        "--no-imports",
+        "-c",
+        "import answers as a; a.main()",
+    )
+    process = subprocess.Popen(
+        [python_of(project), *command],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(IN_PROJECT), "PYTHONUTF8": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+    )
+
+    def show(path):
+        process.stdin.write(f"{json.dumps(str(path))}\n")
+        process.stdin.flush()
+        return json.loads(process.stdout.readline())
+
+    yield show
+    process.stdin.close()
+    process.wait()
+    process.stdout.close()
+
+
+@pytest.mark.slow
+@settings(max_examples=settings.default.max_examples // 5)
+@given(name=accepted_texts, description=accepted_texts, address=st.emails())
+@example(name="My Site", description="", address="ada@exåmple.com")
+def test_hostile_answers_are_shown_as_typed(render, show, name, description, address):
+    answers = {
+        **PLAIN,
+        "project_name": name,
+        "description": description,
+        "author_email": address,
+    }
+    assume(rejection(context_of(answers)) is None)
+    with render(answers, ("project_name",)) as project:
+        shown = show(project / "my_site" / "settings.py")
+
+    page = Page(shown["home"])
+    assert page.open == []
+    assert page.texts["title"] == name
+    assert page.texts["h1"] == f"Welcome to {name}"
+    assert page.descriptions == [description]
+    assert shown["manifest"]["name"] == name
+    assert shown["security"].startswith(f"Contact: mailto:{address}\n")
+    headers = email.message_from_string(shown["mail"], policy=email.policy.compat32)
+    sender, sender_address = email.utils.parseaddr(unfolded(headers["From"]))
+    user, _, domain = address.rpartition("@")
+    # Domains are sent in ASCII: https://www.rfc-editor.org/rfc/rfc5891
+    ascii_domain = domain if domain.isascii() else domain.encode("idna").decode()
+    assert decoded(sender) == name
+    assert sender_address == f"{user}@{ascii_domain}"
+    assert decoded(unfolded(headers["Subject"])).startswith(f"[{name}] ")
 
 
 @pytest.mark.slow

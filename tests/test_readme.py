@@ -119,5 +119,5 @@ def test_table_of_questions_is_complete():
 def test_ci_runs_the_test_command():
     script = (TEMPLATE / ".ci" / "run").read_text("utf-8")
 
-    for command in TEST_COMMAND.split(" && "):
+    for command in TEST_COMMAND.splitlines():
         assert command in script.replace("--quiet ", "").splitlines()

@@ -48,6 +48,17 @@ def test_file_name_is_valid_on_windows(path):
         assert not re.fullmatch(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?", part)
 
 
+def test_no_two_file_names_differ_in_case_only():
+    # On Windows and macOS, they would be one file.
+    names = [path.relative_to(TEMPLATE).as_posix().lower() for path in SOURCES]
+    assert len(names) == len(set(names))
+
+
+def test_paths_leave_room_on_windows():
+    # Windows allows 260 characters. The folder of the project needs some of them.
+    assert max(len(str(path.relative_to(TEMPLATE))) for path in SOURCES) < 140
+
+
 def test_every_pattern_of_files_that_are_not_rendered_matches_a_file():
     names = [str(path.relative_to(TREE)) for path in SOURCES if TREE in path.parents]
     for pattern in CONTEXT["_copy_without_render"]:
@@ -74,7 +85,7 @@ def test_caches_in_the_template_are_not_copied_to_a_project(cookies, tmp_path):
 
 def test_project_has_no_template_syntax(bake):
     for path in bake().rglob("*"):
-        if path.is_file() and ".git" not in path.parts:
+        if path.is_file() and not {".git", ".cruft.json"} & {*path.parts}:
             text = path.read_text("utf-8")
             assert not re.search(r"{{ ?cookiecutter|cookiecutter\.\w", text), path
             assert "#:" not in text, path

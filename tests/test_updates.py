@@ -150,6 +150,7 @@ def test_first_commit_contains_the_file(machine):
     assert machine.mark.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("template", "options"),
     [
@@ -185,6 +186,7 @@ def test_address_of_an_unpublished_commit_is_its_folder(machine):
     assert state_of(machine.folder / "my_site")["template"] == str(machine.clone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("origin", "recorded"),
     [
@@ -343,7 +345,7 @@ def change_template(machine):
     (tree / "pages" / "news.py").write_text(
         'NEWS = "{{ cookiecutter.project_name }}"\n'
     )
-    (tree / "deploy" / "celery.md").unlink()
+    (tree / ".editorconfig").unlink()
     commit(machine.clone, "Change lines, add a file, remove a file")
     git(machine.clone, "push", "--quiet")
 
@@ -356,7 +358,7 @@ def assert_project_is_updated(machine, project):
     assert "<!DOCTYPE html>" in text("templates/base.html")
     assert '"argon2-cffi~=25.2"' in text("pyproject.toml")
     assert text("pages/news.py") == 'NEWS = "My Site"\n'
-    assert not (project / "deploy" / "celery.md").exists()
+    assert not (project / ".editorconfig").exists()
     state = state_of(project)
     assert state["commit"] == git(machine.clone, "rev-parse", "HEAD")
     assert state["template"] == machine.published.as_uri()
@@ -384,6 +386,7 @@ def test_new_project_is_up_to_date(updating):
     assert not updating.mark.exists()
 
 
+@pytest.mark.slow
 @both
 def test_unchanged_project_becomes_the_newest(updating, update):
     change_template(updating)
@@ -423,6 +426,7 @@ def test_changes_of_both_sides_are_merged(updating, update):
         assert (updating.project / name).read_text() == text
 
 
+@pytest.mark.slow
 @both
 def test_conflict_is_confined_to_the_lines_that_both_changed(updating, update):
     project = updating.project
@@ -453,6 +457,7 @@ def test_conflict_is_confined_to_the_lines_that_both_changed(updating, update):
     assert not (project / "deploy" / "Caddyfile").exists()
 
 
+@pytest.mark.slow
 @both
 def test_second_update_starts_from_the_first(updating, update):
     change_project(updating.project)

@@ -1,6 +1,22 @@
 from typing import Any
 
+import redis
 from django_redis import cache
+from django_redis.exceptions import ConnectionInterrupted
+
+
+class Redis(redis.Redis):
+    """
+    redis-py's client, whose errors django-redis ignores, whatever their kind.
+
+    By itself, django-redis ignores no errors of the protocol, and none in touch().
+    """
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().execute_command(*args, **options)
+        except redis.RedisError as error:
+            raise ConnectionInterrupted(connection=self) from error
 
 
 class RedisCache(cache.RedisCache):

@@ -5,6 +5,7 @@ from functools import cache
 from re import Match
 from typing import Any
 
+from django.core.exceptions import SuspiciousFileOperation
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 logger = logging.getLogger(__name__)
@@ -26,8 +27,8 @@ class StaticFilesStorage(CompressedManifestStaticFilesStorage):
         """
         Return a function that adds the hash to a reference in the file `name`.
 
-        Django raises ValueError if the reference is to a missing file, and collectstatic
-        fails. Packages contain such references, for example to source maps; they are
+        Django raises an error if the reference is to a missing file, or out of the folder,
+        and collectstatic fails. Packages contain such references, for example to source maps; they are
         logged and kept as they are.
         """
         convert = super().url_converter(name, *args)
@@ -35,7 +36,7 @@ class StaticFilesStorage(CompressedManifestStaticFilesStorage):
         def convert_or_keep(match: Match[str]) -> str:
             try:
                 return convert(match)
-            except ValueError:
+            except (ValueError, SuspiciousFileOperation):
                 warn(name, match["matched"])
                 return match["matched"]
 

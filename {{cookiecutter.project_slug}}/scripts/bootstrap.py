@@ -9,6 +9,7 @@ with Python 3.10 or newer. It finds or downloads the Python that the project nee
 """
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -40,7 +41,8 @@ INTERRUPTED = 130  # the exit status of programs that Ctrl-C stopped
 # A shell or a container image that was set up for another project points git, uv, pip
 # and Django to the files of that project.
 IGNORED_VARIABLES = re.compile(
-    "DJANGO_SETTINGS_MODULE|PIP_(PREFIX|TARGET|USER)|PYTHONHOME|VIRTUAL_ENV|"
+    "DJANGO_SETTINGS_MODULE|PIP_(PREFIX|REQUIRE_VIRTUALENV|TARGET|USER)|"
+    "PYTHON(HOME|PATH|SAFEPATH|WARNINGS)|VIRTUAL_ENV|"
     "GIT_((ALTERNATE_)?OBJECT_DIRECTOR(Y|IES)|COMMON_DIR|DIR|INDEX_FILE|NAMESPACE|"
     "PREFIX|WORK_TREE)|UV_(FROZEN|LOCKED|NO_(DEFAULT_GROUPS|DEV|GROUP|SYNC)|PROJECT.*|"
     "PYTHON|SYSTEM_PYTHON|WORKING_DIR.*)"
@@ -58,7 +60,7 @@ NO_NETWORK = (
 NO_TRUST = (
     "The packages cannot be downloaded because uv does not trust the certificate of "
     "the package index, as behind a company's proxy: set UV_SYSTEM_CERTS=true to use "
-    "this system's certificates, and run this again."
+    "this system's certificates (UV_NATIVE_TLS=true with an old uv), and run this again."
 )
 NO_DATABASE = (
     "The database of DATABASE_URL in .env cannot be used, for the reason above: start "
@@ -69,8 +71,11 @@ NO_DATABASE = (
     "it, or delete DATABASE_URL from .env to use SQLite."
     #: endif
 )
+AT_WORK = "Another bootstrap.py is setting up this project: wait until it has finished."
+DISK_FULL = "The disk is full: free some space, and run this again."
 # Patterns in the output of uv and pip, and what they mean. The first match counts.
 KNOWN_ERRORS = {
+    "[Nn]o space left on device|not enough space on the disk": DISK_FULL,
     "invalid peer certificate": NO_TRUST,
     "error sending request|timed out|NewConnectionError|ConnectTimeout|ProxyError": (
         NO_NETWORK
@@ -109,7 +114,8 @@ class SetupError(Exception):
 def main():
     """Set the project up, print errors, and return the exit status."""
     try:
-        set_up()
+        with lock():
+            set_up()
     except KeyboardInterrupt:
         print("Interrupted. What is done is kept.", flush=True)
         return INTERRUPTED
@@ -119,9 +125,37 @@ def main():
         print(error, flush=True)
         return 1
     except OSError as error:
-        print(f"This system does not allow it: {error}.", flush=True)
+        if error.errno == errno.ENOSPC:
+            print(DISK_FULL, flush=True)
+        else:
+            print(f"This system does not allow it: {error}.", flush=True)
         return 1
     return 0
+
+
+@contextlib.contextmanager
+def lock():
+    """Raise an error if another bootstrap.py is at work in this project.
+
+    The system releases the lock when the process ends, however it ends.
+    """
+    with Path(__file__).open("rb") as file:
+        try:
+            if WINDOWS:
+                import msvcrt
+
+                # Beyond the end of the file: Windows lets nobody read what is locked.
+                file.seek(2**30)
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            raise SetupError(AT_WORK) from None
+        except OSError:
+            pass  # A network file system may have no locks.
+        yield
 
 
 def set_up():
@@ -145,7 +179,9 @@ def set_up():
                 make_venv(uv, PYTHON_VERSIONS[0], "--managed-python", error=NO_PYTHON)
         with step("Installing the packages in .venv"):
             if not VENV.exists():
-                make_venv(uv, python, error="uv could not make .venv.")
+                make_venv(
+                    uv, python, error="uv could not make .venv, for the reason above."
+                )
             install_packages(uv)
     if not os.path.lexists(ROOT / ".env"):
         with step("Writing .env with a new SECRET_KEY"):
@@ -346,7 +382,9 @@ def python_command():
         program = shutil.which(name, path=path)
         if program and output_of(program, "-c", code) == "True":
             return name
-    return quoted(VENV_PYTHON if VENV_PYTHON.exists() else sys.executable)
+    program = quoted(VENV_PYTHON if VENV_PYTHON.exists() else sys.executable)
+    # Without &, PowerShell prints a quoted path instead of running the program.
+    return f"& {program}" if program.startswith('"') else program
 
 
 def quoted(path):

@@ -314,9 +314,10 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def on_headers_complete(self) -> None:
+        # uvicorn would add trailers, which no proxy has checked, to the headers.
+        self.scope["headers"] = self.headers.copy()
         super().on_headers_complete()
-        self.headers = []  # uvicorn would add the trailers to those of the request.
-        if self.is_stopping:
+        if self.is_stopping and self.cycle:
             self.cycle.keep_alive = False
 
     def shutdown(self, timeout: float = TIMEOUT_LAST_REQUEST) -> None:

@@ -250,6 +250,7 @@ if CACHE_URL:
         "BACKEND": "ops.cache.RedisCache",
         "LOCATION": CACHE_URL.geturl(),
         "OPTIONS": {
+            "REDIS_CLIENT_CLASS": "ops.cache.Redis",
             # In seconds, and no retries: a page does not wait for a Redis that hangs.
             "SOCKET_CONNECT_TIMEOUT": 0.5,
             "SOCKET_TIMEOUT": 0.5,
@@ -505,6 +506,8 @@ if DEBUG:
     # Log what the policy blocks in the browser.
     SECURE_CSP["report-uri"] = "/__csp__/"
 X_FRAME_OPTIONS = "DENY"
+# Some apps need X_FRAME_OPTIONS = "SAMEORIGIN"; check --deploy then does not fail.
+SILENCED_SYSTEM_CHECKS = ["security.W019"]
 
 # Headers without a Django setting, added by ops.middleware. Other sites cannot embed
 # files of this site, and no page uses the camera, the microphone and so on.

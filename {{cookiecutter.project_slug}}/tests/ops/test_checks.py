@@ -1,6 +1,7 @@
 import os
 
 import pytest
+from django.core.checks import run_checks
 from django.core.management import call_command
 
 from ops.checks import check_static_files, check_storages
@@ -80,3 +81,14 @@ def test_storage_that_does_not_know_an_option_is_reported(settings):
 
     (error,) = check_storages()
     assert "'file_overwrit'" in error.msg
+
+
+@pytest.mark.django_db
+def test_frames_of_the_same_site_may_be_allowed(client, settings):
+    settings.X_FRAME_OPTIONS = "SAMEORIGIN"
+
+    messages = run_checks(include_deployment_checks=True)
+    assert "security.W019" not in [m.id for m in messages if not m.is_silenced()]
+    headers = client.get("/").headers
+    assert headers["X-Frame-Options"] == "SAMEORIGIN"
+    assert "frame-ancestors" not in headers["Content-Security-Policy"]

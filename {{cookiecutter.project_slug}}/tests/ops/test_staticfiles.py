@@ -36,6 +36,7 @@ def test_collectstatic_keeps_references_to_missing_files(settings, tmp_path, cap
     source = tmp_path / "source"
     source.mkdir()
     css = '@import "tailwindcss"; p { background: url(missing.png) }'
+    css += "a { background: url(../../../out.png) } b { background: url(http://[) }"
     (source / "vendor.css").write_text(css)
     (source / "vendor.js").write_text("//# sourceMappingURL=vendor.js.map")
     backend = {"BACKEND": "ops.staticfiles.StaticFilesStorage"}
@@ -51,6 +52,7 @@ def test_collectstatic_keeps_references_to_missing_files(settings, tmp_path, cap
 
     (collected,) = settings.STATIC_ROOT.glob("vendor.????????????.css")
     assert "url(missing.png)" in collected.read_text()
+    assert "url(../../../out.png)" in collected.read_text()
     assert "vendor.css refers to a file that does not exist: url(missing.png)" in (
         caplog.messages
     )

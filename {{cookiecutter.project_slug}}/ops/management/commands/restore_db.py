@@ -144,6 +144,8 @@ def restore_postgresql(path: Path) -> Path | None:
             "--command=SET lock_timeout = '10s'",
             "--command=DROP SCHEMA public CASCADE",
             "--command=CREATE SCHEMA public",
+            # As in a new database, for users who may only read.
+            "--command=GRANT USAGE ON SCHEMA public TO PUBLIC",
             f"--file={script}",
         )
     return kept
