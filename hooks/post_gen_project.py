@@ -22,6 +22,7 @@ ANSWERS = json.loads(r"""{{ cookiecutter|tojson }}""")
 PATHS = {
     "frontend": {
         "htmx": ("counter", "templates/counter", "tests/counter"),
+        "vite": ("frontend", "package.json", "scripts/vite.py", "vite.config.js"),
     },
     "deploy": {
         "containers": (
