@@ -51,7 +51,7 @@ WORDS = {
         "kubernetes": r"kubectl|deploy/kubernetes",
         "server": r"deploy/systemd|systemctl|journalctl",
     },
-    "frontend": {"htmx": r"htmx", "vite": r"\b[Vv]ite\b|VITE|[Tt]ailwind|npm"},
+    "frontend": {"htmx": r"htmx", "vite": r"\b[Vv]ite\b|VITE|Tailwind|npm"},
     "license": {
         "Apache-2.0": r"Apache License|\"Apache-2\.0\"",
         "BSD-3-Clause": r"BSD 3-Clause|\"BSD-3-Clause\"",
