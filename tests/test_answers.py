@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from support.project import python_of
-from support.template import CHOICES, CONTEXT, QUESTIONS, TEMPLATE, assigned
+from support.template import CHOICES, CONTEXT, DEFAULTS, QUESTIONS, TEMPLATE, assigned
 
 PRE_GEN_HOOK = TEMPLATE / "hooks" / "pre_gen_project.py"
 
@@ -146,7 +146,7 @@ def test_every_question_has_a_prompt():
 @pytest.mark.parametrize(
     ("name", "slug"),
     [
-        ("My Site", "my_site"),
+        ("Night Sky", "night_sky"),
         ("2048 Game", "site_2048_game"),
         ("2048", "site_2048"),
         ("Gardens", "gardens_site"),
@@ -200,7 +200,7 @@ def test_text_is_rendered_unchanged(bake, text):
     assert assigned(project / project.name / "settings.py", "SITE") == {
         "name": text,
         "description": text,
-        "email": "you@example.com",
+        "email": DEFAULTS["author_email"],
     }
     assert text in (project / "README.md").read_text("utf-8")
 

@@ -23,7 +23,7 @@ import pytest
 from support.markdown import blocks
 from support.project import python_of
 from support.server import wait_until
-from support.template import TEMPLATE, TREE
+from support.template import DEFAULTS, TEMPLATE, TREE
 from support.tools import need
 from uv import find_uv_bin
 
@@ -1117,7 +1117,7 @@ def generate(tmp_path, closed_port):
             start_new_session=True,
         )
 
-    generate.project = folder / "my_site"
+    generate.project = folder / DEFAULTS["project_slug"]
     return generate
 
 

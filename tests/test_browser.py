@@ -3,6 +3,7 @@
 import pytest
 from support.browser import Visitor
 from support.server import wait_until
+from support.template import DEFAULTS
 
 pytestmark = pytest.mark.browser
 
@@ -12,7 +13,7 @@ def test_home_page_has_no_errors_and_shows_the_checks(chromium, development_site
 
     visitor.visit("/")
 
-    assert "Welcome to My Site" in visitor.text
+    assert f"Welcome to {DEFAULTS['project_name']}" in visitor.text
     assert "reachable" in visitor.text
     assert "all applied" in visitor.text
 

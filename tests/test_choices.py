@@ -23,6 +23,7 @@ from support.site import (
 from support.template import (
     CHOICES,
     CONTEXT,
+    DEFAULTS,
     SOURCES,
     TEMPLATE,
     TREE,
@@ -229,7 +230,7 @@ def test_file_is_valid_with_every_combination_of_answers(path):
 @pytest.mark.skipif(os.name == "nt", reason="needs PostgreSQL")
 @pytest.mark.parametrize("answers", all_pairs(CHOICES), ids=label)
 def test_project_is_checked_and_served(bake, serve, postgresql, tmp_path, answers):
-    project = tmp_path / "my_site"
+    project = tmp_path / DEFAULTS["project_slug"]
     shutil.copytree(bake(**answers), project)
     example = (project / ".env.example").read_text("utf-8")
     url, count = re.subn(

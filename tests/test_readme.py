@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from support.markdown import blocks
 from support.project import python_of
-from support.template import CHOICES, QUESTIONS, TEMPLATE, publish
+from support.template import CHOICES, DEFAULTS, QUESTIONS, TEMPLATE, publish
 
 README = (TEMPLATE / "README.md").read_text("utf-8")
+# The address of the template, of which the tests use their own copy.
+ADDRESS = re.search(r"cookiecutter (\S+)$", README, re.MULTILINE)[1]
 TEST_COMMAND = blocks(README)[-1].text.strip()
 
 
@@ -40,7 +42,7 @@ def environment(tmp_path, *folders):
 def make_project(commands, repository, folder, env):
     """Run commands of the README; answer each question with Enter; return the output."""
     folder.mkdir()
-    commands = commands.replace("gh:org/django-starter", repository)
+    commands = commands.replace(ADDRESS, repository)
     result = subprocess.run(
         ["bash", "-e", "-c", commands],
         cwd=folder,
@@ -84,8 +86,8 @@ def test_first_command_needs_only_python(repository, tmp_path):
         blocks(README)[0].text, repository, folder, environment(tmp_path, bin_folder)
     )
 
-    assert_is_ready(folder / "my_site")
-    assert "my_site is ready. Type next:" in output
+    assert_is_ready(folder / DEFAULTS["project_slug"])
+    assert f"{DEFAULTS['project_slug']} is ready. Type next:" in output
 
 
 @pytest.mark.slow
@@ -101,7 +103,7 @@ def test_uvx_command_works(repository, tmp_path):
 
     output = make_project(command, repository, folder, environment(tmp_path, uv_only))
 
-    assert_is_ready(folder / "my_site")
+    assert_is_ready(folder / DEFAULTS["project_slug"])
     (shown,) = (block.text for block in blocks(README) if block.language == "text")
     seconds = re.compile(r" +[\d.]+ s$", re.MULTILINE)
     assert seconds.sub("", shown) in seconds.sub("", output)

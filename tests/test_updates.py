@@ -11,11 +11,13 @@ from types import SimpleNamespace
 import pytest
 from support.markdown import blocks
 from support.project import run
-from support.template import TEMPLATE, publish
+from support.template import CHOICES, DEFAULTS, TEMPLATE, publish
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="The fakes are shell scripts.")
 
 TREE = "{{cookiecutter.project_slug}}"
+SLUG, NAME = DEFAULTS["project_slug"], DEFAULTS["project_name"]
+DESCRIPTION = DEFAULTS["description"]
 SECTION = "Update it from its template"
 
 # It stands in for uv, and leaves a mark where an environment would be made.
@@ -133,7 +135,7 @@ def test_cookiecutter_leaves_the_file_that_cruft_writes(machine, options, reques
         url = machine.published.as_uri()
         make_files(f"uvx {tool} {url} --no-input {options}", folder)
     ours, theirs = (
-        (machine.folder / tool / "my_site" / ".cruft.json").read_text("utf-8")
+        (machine.folder / tool / SLUG / ".cruft.json").read_text("utf-8")
         for tool in ("cookiecutter", "cruft create")
     )
 
@@ -142,7 +144,7 @@ def test_cookiecutter_leaves_the_file_that_cruft_writes(machine, options, reques
 
 def test_first_commit_contains_the_file(machine):
     make(f"uvx cookiecutter --no-input {machine.published.as_uri()}", machine.folder)
-    project = machine.folder / "my_site"
+    project = machine.folder / SLUG
 
     assert git(project, "ls-files", ".cruft.json") == ".cruft.json"
     assert git(project, "status", "--porcelain") == ""
@@ -183,7 +185,7 @@ def test_address_of_an_unpublished_commit_is_its_folder(machine):
     commit(machine.clone)
     make_files("uvx cookiecutter --no-input clone", machine.folder)
 
-    assert state_of(machine.folder / "my_site")["template"] == str(machine.clone)
+    assert state_of(machine.folder / SLUG)["template"] == str(machine.clone)
 
 
 @pytest.mark.slow
@@ -202,7 +204,7 @@ def test_address_of_an_unpublished_commit_is_its_folder(machine):
 def test_address_contains_no_credentials(machine, origin, recorded):
     git(machine.clone, "config", "remote.origin.url", origin)
     make_files("uvx cookiecutter --no-input clone", machine.folder)
-    project = machine.folder / "my_site"
+    project = machine.folder / SLUG
 
     assert state_of(project)["template"] == recorded
     assert "s3cret" not in (project / ".cruft.json").read_text("utf-8")
@@ -217,15 +219,15 @@ def test_copy_of_the_template_is_not_recorded(machine, repository):
         git(copy.parent, "commit", "--quiet", "--allow-empty", "--message=Empty")
     make_files(f"uvx cookiecutter --no-input {copy}", machine.folder)
 
-    assert (machine.folder / "my_site" / "manage.py").exists()
-    assert not (machine.folder / "my_site" / ".cruft.json").exists()
+    assert (machine.folder / SLUG / "manage.py").exists()
+    assert not (machine.folder / SLUG / ".cruft.json").exists()
 
 
 def test_project_is_linked_later(machine):
     copy = machine.folder / "copy"
     shutil.copytree(machine.clone, copy, ignore=shutil.ignore_patterns(".git"))
     make_files(f"uvx cookiecutter --no-input {copy}", machine.folder)
-    project = machine.folder / "my_site"
+    project = machine.folder / SLUG
     make(f"uvx cruft link --no-input {machine.published.as_uri()}", project)
 
     assert make("uvx cruft diff --exit-code", project) == ""
@@ -239,7 +241,7 @@ def updating(machine):
     """Return the machine, with a project that cookiecutter made and committed."""
     make(f"uvx cookiecutter --no-input {machine.published.as_uri()}", machine.folder)
     machine.mark.unlink()
-    machine.project = machine.folder / "my_site"
+    machine.project = machine.folder / SLUG
     return machine
 
 
@@ -270,9 +272,9 @@ both = pytest.mark.parametrize("update", [update_by_cruft, update_by_git])
 def change_project(project):
     """Change a project as its users do, and commit."""
     slug = project.name
-    replace(project / "README.md", "# My Site\n", "# The handbook of My Site\n")
+    replace(project / "README.md", f"# {NAME}\n", f"# The handbook of {NAME}\n")
     settings = project / slug / "settings.py"
-    replace(settings, '"A website made with Django."', '"All about gardens."')
+    replace(settings, f'"{DESCRIPTION}"', '"All about gardens."')
     replace(
         settings, '"accounts",\n    "ops",', '"accounts",\n    "notes",\n    "ops",'
     )
@@ -326,7 +328,7 @@ def assert_project_has_its_changes(project):
     def has(file, text):
         return text in (project / file).read_text("utf-8")
 
-    assert has("README.md", "# The handbook of My Site\n")
+    assert has("README.md", f"# The handbook of {NAME}\n")
     assert has(f"{project.name}/settings.py", '"All about gardens."')
     assert has(f"{project.name}/settings.py", '    "notes",\n')
     assert has("templates/base.html", '<a href="/notes/">')
@@ -357,7 +359,7 @@ def assert_project_is_updated(machine, project):
     assert "# DEBUG comes first" in text(f"{project.name}/settings.py")
     assert "<!DOCTYPE html>" in text("templates/base.html")
     assert '"argon2-cffi~=25.2"' in text("pyproject.toml")
-    assert text("pages/news.py") == 'NEWS = "My Site"\n'
+    assert text("pages/news.py") == f'NEWS = "{NAME}"\n'
     assert not (project / ".editorconfig").exists()
     state = state_of(project)
     assert state["commit"] == git(machine.clone, "rev-parse", "HEAD")
@@ -398,7 +400,7 @@ def test_unchanged_project_becomes_the_newest(updating, update):
     make_files(f"uvx cookiecutter --no-input {updating.clone}", newest)
 
     assert_project_is_updated(updating, updating.project)
-    assert files_of(updating.project) == files_of(newest / "my_site")
+    assert files_of(updating.project) == files_of(newest / SLUG)
     commit(updating.project)
     make(check, updating.project)
 
@@ -471,8 +473,8 @@ def test_second_update_starts_from_the_first(updating, update):
     update(updating.project)
 
     news = (updating.project / "pages" / "news.py").read_text("utf-8")
-    assert news == 'LATEST_NEWS = "My Site"\n'
-    settings = updating.project / "my_site" / "settings.py"
+    assert news == f'LATEST_NEWS = "{NAME}"\n'
+    settings = updating.project / SLUG / "settings.py"
     assert "# DEBUG is first" in settings.read_text("utf-8")
     assert_project_has_its_changes(updating.project)
 
@@ -486,11 +488,52 @@ def test_git_alone_changes_nothing_without_an_update(updating):
 def test_answer_is_changed_later(updating):
     *_, answer, _ = commands_of_the_readme(updating.project)
     make(answer, updating.project)
-    settings = (updating.project / "my_site" / "settings.py").read_text("utf-8")
+    settings = (updating.project / SLUG / "settings.py").read_text("utf-8")
 
     assert '"A site about gardens."' in settings
     context = state_of(updating.project)["context"]["cookiecutter"]
     assert context["description"] == "A site about gardens."
+
+
+@pytest.mark.slow
+def test_every_answer_is_changed_and_taken_back(updating, bake, monkeypatch, tmp_path):
+    project = updating.project
+    change_project(project)
+    before = git(project, "rev-parse", "HEAD")
+    other = {question: answers[-1] for question, answers in CHOICES.items()}
+
+    for question, answer in other.items():
+        change_answer(project, question, answer)
+    reference = tmp_path / "reference" / SLUG
+    shutil.copytree(bake(**other), reference)
+    git(reference, "init", "--quiet")
+    change_project(reference)
+    assert files_of(project) == files_of(reference)
+    monkeypatch.undo()
+    assert_check_passes(reference)
+
+    for question in other:
+        change_answer(project, question, CHOICES[question][0])
+    assert git(project, "diff", before) == ""
+
+
+def change_answer(project, question, answer):
+    """Change an answer as the README shows, and commit."""
+    variables = json.dumps({question: answer})
+    command = [sys.executable, "-m", "cruft", "update", "--skip-apply-ask"]
+    make([*command, "--variables-to-update", variables], project)
+    assert not list(project.rglob("*.rej"))
+    assert state_of(project)["context"]["cookiecutter"][question] == answer
+    commit(project, f"Choose {answer}")
+
+
+def assert_check_passes(project):
+    """Set a project up with SQLite, whatever its database is, and run its check.py."""
+    env = "DEBUG=true\nSECRET_KEY=" + "k3y-" * 20
+    (project / ".env").write_text(env, "utf-8")
+    make([sys.executable, "scripts/bootstrap.py"], project)
+    status, output = run(project, "scripts/check.py")
+    assert status == 0, output
 
 
 # Old projects
@@ -515,7 +558,7 @@ def old_project(tmp_path, monkeypatch):
         published = publish(tmp_path, history=True)
         create = [sys.executable, "-m", "cruft", "create", "--no-input"]
         make_files([*create, "--checkout", old, published.as_uri()], tmp_path)
-        project = tmp_path / "my_site"
+        project = tmp_path / SLUG
         git(project, "init", "--quiet")
         commit(project, "First commit")
         return project

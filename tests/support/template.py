@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from cookiecutter.prompt import prompt_for_config
 from cookiecutter.utils import create_env_with_context
 
 TEMPLATE = Path(__file__).resolve().parent.parent.parent
@@ -20,7 +21,9 @@ CONTEXT = json.loads((TEMPLATE / "cookiecutter.json").read_text("utf-8"))
 QUESTIONS = {
     name: default for name, default in CONTEXT.items() if not name.startswith("_")
 }
-# Those with a list of answers, of which the first is the default.
+# All variables, as they are when each question is answered with Enter.
+DEFAULTS = prompt_for_config({"cookiecutter": {**CONTEXT}}, no_input=True)
+# The questions with a list of answers, of which the first is the default.
 CHOICES = {
     name: answers for name, answers in QUESTIONS.items() if isinstance(answers, list)
 }
@@ -72,9 +75,7 @@ def cover_pairs(choices, random):
 
 def render(text, **answers):
     """Return a text of the template as Cookiecutter renders it, with some answers."""
-    context = {**CONTEXT, **{name: value[0] for name, value in CHOICES.items()}}
-    context |= {name: "x" for name in CONTEXT if "{" in str(CONTEXT[name])}
-    context |= {**answers, "_jinja2_env_vars": CONTEXT["_jinja2_env_vars"]}
+    context = {**DEFAULTS, **answers}
     environment = create_env_with_context({"cookiecutter": context})
     return environment.from_string(text).render(cookiecutter=context)
 
