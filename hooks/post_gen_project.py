@@ -42,6 +42,10 @@ PATHS = {
             "tests/api",
         ),
     },
+    "frontend": {
+        "htmx": ("counter", "templates/counter", "tests/counter"),
+        "vite": ("frontend", "package.json", "scripts/vite.py", "vite.config.js"),
+    },
     "deploy": {
         "containers": (
             ".dockerignore",
@@ -73,6 +77,12 @@ PATHS = {
         "fast": ("server", "tests/server"),
     },
 }
+
+# In HTML, which is not rendered, a condition is in comments of Django, on lines of their
+# own. The brackets keep Jinja from reading a comment here.
+HTML_CONDITION = re.compile(
+    r' *[{]# if cookiecutter\.(\w+) == "(.+?)" #}\n(.*?) *[{]# endif #}\n', re.DOTALL
+)
 
 # Files that tools write when somebody runs them in the template's tree.
 CACHES = (".mypy_cache", ".pytest_cache", ".ruff_cache", "__pycache__")
@@ -127,6 +137,12 @@ def delete_what_was_not_chosen():
         chosen = answers.get(ANSWERS[question], ())
         for path in {path for paths in answers.values() for path in paths} - {*chosen}:
             delete(PROJECT / path)
+    for page in PROJECT.glob("templates/**/*.html"):
+        text = page.read_text("utf-8")
+        chosen = HTML_CONDITION.sub(
+            lambda match: match[3] if ANSWERS[match[1]] == match[2] else "", text
+        )
+        page.write_text(chosen, "utf-8", newline="\n")
     for cache in [path for name in CACHES for path in PROJECT.rglob(name)]:
         delete(cache)
 

@@ -52,8 +52,9 @@ uvloop virtualenv watchfiles websockets whitenoise yaml
 
 # At the root of the project, in lower case and without their endings.
 FOLDERS_AND_FILES = """
-accounts agents api compose conftest deploy dockerfile htmlcov license locale manage
-media ops pages scripts server static staticfiles templates tests
+accounts agents api compose conftest counter deploy dockerfile frontend htmlcov license
+locale manage media node_modules ops package pages scripts server static staticfiles
+templates tests vite
 """
 
 # Names that an import, an installation or a file system would confuse with the slug.

@@ -35,6 +35,7 @@ UNSET = (
     "SENTRY_ENVIRONMENT",
     "SENTRY_RELEASE",
     "LIVE_RELOAD",
+    "VITE_PORT",
     "HOST",
     "PORT",
     "WEB_CONCURRENCY",

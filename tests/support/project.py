@@ -44,6 +44,6 @@ def copy_project(project, folder):
     copy = folder / project.name
     # A server that uses the database creates and removes the files beside it.
     ignored = shutil.ignore_patterns(".venv", "db.sqlite3-*")
-    shutil.copytree(project, copy, ignore=ignored)
+    shutil.copytree(project, copy, symlinks=True, ignore=ignored)
     (copy / ".venv").symlink_to(project / ".venv", target_is_directory=True)
     return copy

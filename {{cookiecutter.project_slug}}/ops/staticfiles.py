@@ -23,6 +23,13 @@ class StaticFilesStorage(CompressedManifestStaticFilesStorage):
         """
         return datetime.min.replace(tzinfo=UTC)
 
+    #: if cookiecutter.frontend == "vite"
+    def file_hash(self, name: str | None, content: Any = None) -> str | None:
+        """Return no hash for a file from Vite, whose name has one already."""
+        is_built = name and name.startswith("dist/")
+        return None if is_built else super().file_hash(name, content)
+
+    #: endif
     def url_converter(self, name: str, *args: Any) -> Callable[[Match[str]], str]:
         """
         Return a function that adds the hash to a reference in the file `name`.
@@ -34,6 +41,10 @@ class StaticFilesStorage(CompressedManifestStaticFilesStorage):
         convert = super().url_converter(name, *args)
 
         def convert_or_keep(match: Match[str]) -> str:
+            #: if cookiecutter.frontend == "vite"
+            if name.startswith("dist/"):
+                return match["matched"]
+            #: endif
             try:
                 return convert(match)
             except (ValueError, SuspiciousFileOperation):

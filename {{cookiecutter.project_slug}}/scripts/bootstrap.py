@@ -35,6 +35,9 @@ MINIMUM_PYTHON = (3, 12)
 PYTHON_VERSIONS = ("3.13", "3.14", "3.12")
 # The first release that installs dependency groups by default is 0.4.27.
 MINIMUM_UV = (0, 5)
+#: if cookiecutter.frontend == "vite"
+MINIMUM_NODE = (20, 19)
+#: endif
 
 INTERRUPTED = 130  # the exit status of programs that Ctrl-C stopped
 
@@ -92,6 +95,12 @@ NO_PYTHON = (
     if sys.platform == "darwin"
     else "from your system's packages (python3.13 or python3.12)."
 )
+#: if cookiecutter.frontend == "vite"
+NO_NODE = (
+    "Vite is not installed because it needs Node.js 20.19 or newer: install it from "
+    "https://nodejs.org/, and run this again. Without it, pages have no Tailwind classes."
+)
+#: endif
 NO_PIP = (
     "There is neither uv nor a pip to install it with: install uv as "
     "https://docs.astral.sh/uv/getting-started/installation/ says."
@@ -187,6 +196,9 @@ def set_up():
         with step("Writing .env with a new SECRET_KEY"):
             write_env()
     migrate()
+    #: if cookiecutter.frontend == "vite"
+    install_npm_packages()
+    #: endif
     install_git_hooks()
 
 
@@ -341,6 +353,23 @@ def migrate():
         )
 
 
+#: if cookiecutter.frontend == "vite"
+def install_npm_packages():
+    """Install in node_modules what package.json says, if Node.js is new enough."""
+    version = re.match(r"v(\d+)\.(\d+)", output_of("node", "--version"))
+    npm = shutil.which("npm")
+    if not npm or not version or tuple(map(int, version.groups())) < MINIMUM_NODE:
+        print(NO_NODE, flush=True)
+    elif (ROOT / "package.json").exists():
+        with step("Installing Vite in node_modules"):
+            run(
+                npm,
+                "install",
+                error="npm could not install Vite, for the reason above.",
+            )
+
+
+#: endif
 def install_git_hooks():
     """Install the hooks of .pre-commit-config.yaml, if git and pre-commit are there."""
     if (ROOT / ".git").exists() and (ROOT / ".pre-commit-config.yaml").exists():

@@ -66,6 +66,9 @@ STEPS = {
     # A dry run of collectstatic would not look for references to missing files.
     "deploy": Step(
         [
+            #: if cookiecutter.frontend == "vite"
+            "npm run build",
+            #: endif
             "python manage.py collectstatic --no-input",
             "python manage.py check --deploy --fail-level WARNING",
         ],
@@ -140,6 +143,10 @@ def run(command: str, step: Step) -> subprocess.CompletedProcess[str]:
     """Run a command of a step with the programs of the environment."""
     name, *words = command.split()
     program = shutil.which(name, path=Path(sys.executable).parent)
+    #: if cookiecutter.frontend == "vite"
+    if name == "npm":
+        program = shutil.which(name)
+    #: endif
     if not program:
         error = f"{name} is not installed: run `python scripts/bootstrap.py`."
         return subprocess.CompletedProcess(command, 1, error)

@@ -3,6 +3,9 @@ Run the development server: python scripts/dev.py [--port 8001] [--open]
 
 It is uvicorn. When a Python file or .env is saved, the server restarts. When a template
 or a static file is saved, the page in the browser is reloaded.
+#: if cookiecutter.frontend == "vite"
+It runs Vite's server too.
+#: endif
 """
 
 import argparse
@@ -45,6 +48,10 @@ def main() -> None:
     parser.add_argument("--open", action="store_true", help="open the browser")
     options = parser.parse_args()
 
+    #: if cookiecutter.frontend == "vite"
+    from vite import start_vite
+
+    #: endif
     use_venv()
     listener = listen(options.host, options.port, options.strict_port)
     host, port = listener.getsockname()[:2]
@@ -57,6 +64,9 @@ def main() -> None:
     if options.open:
         # The browser waits for the first response, as the socket listens already.
         threading.Thread(target=webbrowser.open, args=[url], daemon=True).start()
+    #: if cookiecutter.frontend == "vite"
+    start_vite(listen("127.0.0.1", 5173))
+    #: endif
     supervise(listener)
 
 

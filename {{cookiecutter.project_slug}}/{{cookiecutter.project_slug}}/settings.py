@@ -67,6 +67,9 @@ SENTRY_ENVIRONMENT = env.str(
 )
 SENTRY_RELEASE = env.str("SENTRY_RELEASE", default=None)
 LIVE_RELOAD = env.bool("LIVE_RELOAD", default=False) and DEBUG
+#: if cookiecutter.frontend == "vite"
+VITE_PORT = env("VITE_PORT", cast=positive, default=5173)
+#: endif
 # For scripts/serve.py. 0 workers: one for each CPU.
 HOST = env.str("HOST", default="127.0.0.1")
 PORT = env("PORT", cast=positive, default=8000)
@@ -114,6 +117,9 @@ MIDDLEWARE = [
     #: if cookiecutter.api != "none"
     "api.problems.ProblemMiddleware",
     #: endif
+    #: if cookiecutter.frontend == "htmx"
+    "django_htmx.middleware.HtmxMiddleware",
+    #: endif
 ]
 
 ROOT_URLCONF = "{{ cookiecutter.project_slug }}.urls"
@@ -141,6 +147,9 @@ INSTALLED_APPS = [
     # Before staticfiles: WhiteNoise then serves static files under runserver too.
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
+    #: if cookiecutter.frontend == "htmx"
+    "django_htmx",
+    #: endif
     "django_ox",
     #: if cookiecutter.api == "django-ninja"
     "ninja",
@@ -148,6 +157,9 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "rest_framework",
+    #: endif
+    #: if cookiecutter.frontend == "vite"
+    "django_vite",
     #: endif
 ]
 
@@ -446,6 +458,22 @@ STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 
+#: if cookiecutter.frontend == "vite"
+# Vite builds frontend/ into static/dist. With DEBUG, Vite's server serves it.
+# https://github.com/MrBin99/django-vite
+DJANGO_VITE = {
+    "default": {
+        "dev_mode": DEBUG,
+        "dev_server_host": "127.0.0.1",
+        "dev_server_port": VITE_PORT,
+        "static_url_prefix": "dist",
+    }
+}
+# Files with a hash in their name, from Django or from Vite.
+WHITENOISE_IMMUTABLE_FILE_TEST = r"\.[0-9a-f]{12}\.|/dist/assets/"
+
+#: endif
+
 
 # Uploaded files
 # https://docs.djangoproject.com/en/6.1/topics/files/
@@ -570,6 +598,13 @@ SECURE_CSP: dict[str, list[str] | str] = {
 if DEBUG:
     # Log what the policy blocks in the browser.
     SECURE_CSP["report-uri"] = "/__csp__/"
+    #: if cookiecutter.frontend == "vite"
+    # Allow Vite's server, which scripts/dev.py runs.
+    vite = f"127.0.0.1:{VITE_PORT}"
+    SECURE_CSP["script-src"] = [*SECURE_CSP["script-src"], f"http://{vite}"]
+    SECURE_CSP["style-src"] = [*SECURE_CSP["style-src"], f"http://{vite}"]
+    SECURE_CSP["connect-src"] = [CSP.SELF, f"ws://{vite}"]
+    #: endif
 X_FRAME_OPTIONS = "DENY"
 # Some apps need X_FRAME_OPTIONS = "SAMEORIGIN"; check --deploy then does not fail.
 SILENCED_SYSTEM_CHECKS = ["security.W019"]

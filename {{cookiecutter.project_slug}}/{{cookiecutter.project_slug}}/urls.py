@@ -22,6 +22,9 @@ urlpatterns = [
     # Log-in, sign-up and so on for programs: https://docs.allauth.org/en/latest/headless/
     path("_allauth/", include("allauth.headless.urls")),
     #: endif
+    #: if cookiecutter.frontend == "htmx"
+    path("counter/", include("counter.urls")),
+    #: endif
 ]
 
 if settings.DEBUG:
