@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
@@ -35,6 +36,15 @@ from support.template import (
 
 README = (TEMPLATE / "README.md").read_text("utf-8")
 PATHS = assigned(TEMPLATE / "hooks" / "post_gen_project.py", "PATHS")
+
+FIRST = {question: answers[0] for question, answers in CHOICES.items()}
+# Each answer with the default answers to the other questions, and each pair of answers.
+ONE_OTHER = [
+    {**FIRST, question: answer}
+    for question in CHOICES
+    for answer in CHOICES[question][1:]
+]
+PAIRS = all_pairs(CHOICES)
 
 # Words that a project has only if one of these answers was chosen. License texts, and the
 # names of dependencies that are in every project, are not among them.
@@ -87,6 +97,22 @@ PARSERS = {
 
 def label(answers):
     return "-".join(answers[question] for question in CHOICES)
+
+
+def find_pythons():
+    """Return the Pythons of this machine that a project can have, in turns."""
+    folders = [*os.environ["PATH"].split(os.pathsep)]
+    versions = Path.home() / ".pyenv" / "versions"
+    found = [
+        shutil.which(
+            f"python{version}",
+            path=os.pathsep.join(
+                [*map(str, versions.glob(f"{version}.*/bin")), *folders]
+            ),
+        )
+        for version in ("3.12", "3.13", "3.14")
+    ]
+    return [path for path in found if path] or [sys.executable]
 
 
 def text_files(project):
@@ -163,7 +189,7 @@ def test_paths_of_answers_exist(question):
         assert (TREE / path).exists(), path
 
 
-@pytest.mark.parametrize("answers", all_pairs(CHOICES), ids=label)
+@pytest.mark.parametrize("answers", [*ONE_OTHER, *PAIRS], ids=label)
 def test_project_has_nothing_of_other_answers(bake, answers):
     project = bake(**answers)
 
@@ -233,9 +259,13 @@ def test_file_is_valid_with_every_combination_of_answers(path):
 @pytest.mark.slow
 @pytest.mark.services
 @pytest.mark.skipif(os.name == "nt", reason="needs PostgreSQL")
-@pytest.mark.parametrize("answers", all_pairs(CHOICES), ids=label)
+@pytest.mark.parametrize(
+    ("answers", "python"),
+    list(zip(PAIRS, itertools.cycle(find_pythons()), strict=False)),
+    ids=lambda value: label(value) if isinstance(value, dict) else "",
+)
 def test_project_is_checked_and_served(
-    bake, serve, postgresql, tmp_path, shared_folder, answers
+    bake, serve, postgresql, tmp_path, shared_folder, answers, python
 ):
     project = tmp_path / DEFAULTS["project_slug"]
     shutil.copytree(bake(**answers), project)
@@ -249,7 +279,7 @@ def test_project_is_checked_and_served(
     assert count == (answers["database"] == "postgresql")
     (project / ".env.example").write_text(url, "utf-8")
     subprocess.run(
-        [sys.executable, "scripts/bootstrap.py"],
+        [python, "scripts/bootstrap.py"],
         cwd=project,
         stdout=subprocess.PIPE,
         check=True,
