@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import yaml
-from support.template import TEMPLATE, publish
+from support.template import TEMPLATE
 from support.tools import check
 
 CHANGELOG = (TEMPLATE / "CHANGELOG.md").read_text("utf-8")
@@ -72,33 +72,6 @@ def test_readme_names_the_newest_version():
     readme = (TEMPLATE / "README.md").read_text("utf-8")
 
     assert re.findall(r"--checkout (\S+?)[`\s]", readme) == [f"v{VERSION}"]
-
-
-def test_checkout_makes_a_project_of_the_release(tmp_path, monkeypatch):
-    monkeypatch.setenv("DJANGO_STARTER_SKIP_BOOTSTRAP", "1")
-    monkeypatch.setenv("COOKIECUTTER_CONFIG", str(tmp_path / "config.yaml"))
-    folders = f"cookiecutters_dir: {tmp_path}\nreplay_dir: {tmp_path}\n"
-    (tmp_path / "config.yaml").write_text(folders, "utf-8")
-    repository = publish(tmp_path)
-
-    def git(*command):
-        return subprocess.check_output(
-            ["git", "-C", repository, *command], encoding="utf-8"
-        ).strip()
-
-    released = git("rev-parse", "HEAD")
-    git("tag", f"v{VERSION}")
-    tree = git("rev-parse", "HEAD^{tree}")
-    newer = git("commit-tree", tree, "-p", "HEAD", "-m", "Newer")
-    git("update-ref", "refs/heads/main", newer)
-
-    check(
-        *(sys.executable, "-m", "cookiecutter", "--no-input", repository.as_uri()),
-        *("--checkout", f"v{VERSION}", "--output-dir", tmp_path / "projects"),
-    )
-
-    (record,) = (tmp_path / "projects").glob("*/.cruft.json")
-    assert f'"commit": "{released}"' in record.read_text("utf-8")
 
 
 def test_workflow_may_do_what_it_needs_only():
