@@ -86,6 +86,5 @@ def test_workflow_may_do_what_it_needs_only():
 
 @pytest.mark.parametrize("path", FORMS, ids=lambda path: path.stem)
 def test_issue_form_follows_the_schema(path):
-    kind = "config" if path.stem == "config" else "forms"
-    schema = f"vendor.github-issue-{kind}"
+    schema = "vendor.github-issue-forms"
     check(*(sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, path))
