@@ -175,6 +175,9 @@ API_SECTIONS = (
     "Test it",
 )
 
+# In test_packages.py and test_updates.py.
+TESTED_ELSEWHERE = ("Keep the packages safe", "Update it from its template")
+
 
 @pytest.mark.parametrize("api", CHOICES["api"])
 def test_every_block_works_as_written(bake, serve, tmp_path, api):
@@ -194,8 +197,8 @@ def test_every_block_works_as_written(bake, serve, tmp_path, api):
     shown = script = ""
 
     for block in readme:
-        if block.section == "Update it from its template":
-            continue  # tests/test_updates.py runs these.
+        if block.section in TESTED_ELSEWHERE:
+            continue
         env = PRODUCTION if block.section == "Put it on the internet" else {}
         if block.section == "Build an API" and block.language == "sh":
             # Variables of a block are used in the next.

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import metadata
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,12 @@ def test_uvx_command_works(repository, tmp_path):
     (shown,) = (block.text for block in blocks(README) if block.language == "text")
     seconds = re.compile(r" +[\d.]+ s$", re.MULTILINE)
     assert seconds.sub("", shown) in seconds.sub("", output)
+
+
+def test_minimum_python_is_that_of_cookiecutter():
+    minimum = metadata("cookiecutter")["Requires-Python"].removeprefix(">=")
+
+    assert f"You need Python {minimum} or newer" in README
 
 
 def test_table_of_questions_is_complete():

@@ -142,6 +142,28 @@ def test_cookiecutter_leaves_the_file_that_cruft_writes(machine, options, reques
     assert ours.replace("file://", "") == theirs
 
 
+def test_project_follows_releases(machine):
+    for version in ("v1.0", "v1.1", "main"):
+        (machine.clone / TREE / "VERSION").write_text(version)
+        commit(machine.clone)
+        if version != "main":
+            git(machine.clone, "tag", version)
+    git(machine.clone, "push", "--quiet", "--tags", "origin", "HEAD")
+    url, project = machine.published.as_uri(), machine.folder / SLUG
+
+    make_files(f"uvx cookiecutter --no-input {url} --checkout v1.0", machine.folder)
+    assert (project / "VERSION").read_text() == "v1.0"
+    assert state_of(project)["commit"] == git(machine.clone, "rev-parse", "v1.0")
+    git(project, "init", "--quiet")
+    commit(project)
+
+    make("uvx cruft check --checkout v1.0", project)
+    make("uvx cruft check --checkout v1.1", project, status=1)
+    make("uvx cruft update --skip-apply-ask --checkout v1.1", project)
+    assert (project / "VERSION").read_text() == "v1.1"
+    make("uvx cruft check --checkout v1.1", project)
+
+
 def test_first_commit_contains_the_file(machine):
     make(f"uvx cookiecutter --no-input {machine.published.as_uri()}", machine.folder)
     project = machine.folder / SLUG
