@@ -304,8 +304,8 @@ def change_project(project):
     replace(base, "<p>{{ SITE.name }}</p>", '<p><a href="/notes/">Notes</a></p>')
     replace(
         project / "pyproject.toml",
-        '  "psycopg[',
-        '  "humanize~=4.13",\n  "psycopg[',
+        '  "python-json-logger',
+        '  "humanize~=4.13",\n  "python-json-logger',
     )
     replace(
         project / slug / "urls.py",

@@ -117,6 +117,7 @@ class ThreadPool(Executor):
         self, wait: bool = True, *, cancel_futures: bool = False, timeout: float = 1
     ) -> None:
         """End the threads; wait `timeout` seconds at most for those that are busy."""
+        self.max_threads = 0  # No new thread takes what ends another.
         threads = list(self.threads)
         for _ in threads:
             self.queue.put(None)
