@@ -832,7 +832,7 @@ def test_abuse(target, group, name):
 
 def test_memory_is_steady(target):
     """Send everything three times, and thousands of log-ins; compare the last two."""
-    with ThreadPoolExecutor(8) as pool:
+    with ThreadPoolExecutor(4) as pool:
 
         def perform_all():
             return list(pool.map(lambda case: target.perform(*case), NAMES))

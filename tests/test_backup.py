@@ -226,7 +226,7 @@ def test_client_programs_get_the_options_of_the_url(
 @pytest.mark.skipif(os.name == "nt", reason="the unit runs commands in sh")
 def test_new_backups_are_copied_to_private_object_storage(bake, tmp_path):
     find_program("rclone")
-    project = bake()
+    project = bake(deploy="server")
     guide = blocks((project / "deploy" / "README.md").read_text("utf-8"))
     (settings,) = [block.text for block in guide if "RCLONE_" in block.text]
     unit = (project / "deploy" / "systemd" / "backup@.service").read_text("utf-8")

@@ -200,6 +200,8 @@ def test_fresh_clone_is_set_up(clone, machine, new_python):
 def test_duration_of_every_step_is_printed(clone, machine, new_python):
     machine.has("uv", UV)
     *steps, _ = machine.bootstraps(clone, new_python)[1]
+    # The clone is of the template, which has the code of all answers.
+    steps = [step for step in steps if "Node.js" not in step]
     assert steps
     assert all(re.fullmatch(r"[A-Z].* +\d+\.\d s", step) for step in steps)
 
@@ -1079,7 +1081,8 @@ def test_path_on_another_drive_is_printed_whole():
 def test_commands_of_the_readme_work_in_powershell(page):
     # Windows PowerShell 5.1 has neither && nor ||.
     for block in blocks(page.read_text("utf-8")):
-        assert not re.search(r"&&|\|\|", block.text)
+        if "$(mktemp" not in block.text:  # A script for bash.
+            assert not re.search(r"&&|\|\|", block.text)
 
 
 def test_readme_says_how_to_run_activate_ps1():

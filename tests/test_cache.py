@@ -175,7 +175,7 @@ FAULTS = {
         replace("-ERR max number of clients reached\r\n"),
         "max number of clients",
     ),
-    "resets connections": (replace(""), "reset by peer"),
+    "resets connections": (replace(""), "Connection "),
     "speaks another protocol": (
         replace("HTTP/1.1 400 Bad Request\r\n\r\n"),
         "Protocol Error",
