@@ -1,4 +1,6 @@
 // How Vite serves and builds frontend/: https://vite.dev/config/
+import { resolve } from "node:path";
+
 import tailwindcss from "@tailwindcss/vite";
 import { defineConfig } from "vite";
 
@@ -12,6 +14,6 @@ export default defineConfig({
     outDir: "../static/dist",
     emptyOutDir: true,
     manifest: "manifest.json",
-    rolldownOptions: { input: ["frontend/main.css", "frontend/main.js"] },
+    rolldownOptions: { input: ["main.css", "main.js"].map((name) => resolve("frontend", name)) },
   },
 });

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from pathlib import Path
+from urllib.parse import urljoin
 
 import trustme
 from aiosmtpd.controller import Controller
@@ -137,7 +138,12 @@ def assert_home_and_admin_are_styled(address):
         assert sheets, page
         # The admin redirected to the log-in page, which has other style sheets.
         for sheet in (*sheets, "/static/admin/css/base.css"):
-            status, headers, text = fetch(address + sheet)
+            # Vite's server has another address and starts later. It responds to
+            # a <link> with CSS only.
+            url = urljoin(address, sheet)
+            status, headers, text = wait_until(
+                lambda url=url: fetch(url, {"Accept": "text/css"}), f"{url} is down"
+            )
             assert status == 200
             assert headers.get_content_type() == "text/css"
             assert "{" in text
