@@ -298,7 +298,7 @@ def change_project(project):
     settings = project / slug / "settings.py"
     replace(settings, f'"{DESCRIPTION}"', '"All about gardens."')
     replace(
-        settings, '"accounts",\n    "ops",', '"accounts",\n    "notes",\n    "ops",'
+        settings, '"pages",\n    "allauth",', '"pages",\n    "notes",\n    "allauth",'
     )
     base = project / "templates" / "base.html"
     replace(base, "<p>{{ SITE.name }}</p>", '<p><a href="/notes/">Notes</a></p>')
