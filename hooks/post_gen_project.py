@@ -183,7 +183,7 @@ def record_origin(output_of):
         return
     commit = git("rev-parse", "HEAD")
     address = git("rev-parse", "--show-toplevel")
-    # Whoever works on the project may use a commit from where it was cloned.
+    # Other people can use the address of the clone's origin, if it has the commit.
     origin = git("config", "remote.origin.url")
     clone_has = ("for-each-ref", "--count=1", f"--contains={commit}")
     if origin and git(*clone_has, "refs/remotes/origin", "refs/tags"):

@@ -97,3 +97,11 @@ def test_project_has_no_template_syntax(bake):
 @pytest.mark.parametrize("path", sources(".yaml", ".yml"))
 def test_yaml_loads_before_it_is_rendered(path):
     assert list(yaml.safe_load_all(path.read_text("utf-8")))
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in sources("") if path.values[0].suffix != ".py"]
+)
+def test_no_blank_line_follows_a_condition(path):
+    """Jinja removes it, and two paragraphs of a page become one."""
+    assert not re.search(r"(?m)^ *#:.*\n\n", path.read_text("utf-8"))

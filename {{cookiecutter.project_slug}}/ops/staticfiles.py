@@ -34,9 +34,9 @@ class StaticFilesStorage(CompressedManifestStaticFilesStorage):
         """
         Return a function that adds the hash to a reference in the file `name`.
 
-        Django raises an error if the reference is to a missing file, or out of the folder,
-        and collectstatic fails. Packages contain such references, for example to source maps; they are
-        logged and kept as they are.
+        Django raises an error if the reference is to a missing file, or out of the
+        folder, and collectstatic fails. Packages contain such references, for example to
+        source maps; they are logged and kept as they are.
         """
         convert = super().url_converter(name, *args)
 
