@@ -22,7 +22,7 @@ from types import SimpleNamespace
 import pytest
 from support.markdown import blocks
 from support.project import python_of
-from support.server import wait_until
+from support.server import Handler, wait_until
 from support.template import DEFAULTS, TEMPLATE, TREE
 from support.tools import need
 from uv import find_uv_bin
@@ -943,7 +943,7 @@ def test_path_of_200_characters(clone, machine, new_python):
     assert_ready(moved)
 
 
-class FaultyIndex(http.server.BaseHTTPRequestHandler):
+class FaultyIndex(Handler):
     """A package index whose only wheel is slow, cut off or damaged."""
 
     fault = ""
@@ -959,19 +959,6 @@ class FaultyIndex(http.server.BaseHTTPRequestHandler):
             self.answer("application/zip", b"PK\x03\x04", length=2**20)
         else:
             self.answer("application/zip", b"This is not a wheel." * 99)
-
-    def answer(self, kind, body, length=None):
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(length or len(body)))
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-    do_HEAD = do_GET
-
-    def log_message(self, *arguments):
-        pass
 
 
 @pytest.mark.parametrize("fault", ["slow", "cut off", "damaged"])

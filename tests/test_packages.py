@@ -18,6 +18,7 @@ from types import SimpleNamespace
 import pytest
 from support.markdown import apply_diff, blocks
 from support.project import copy_project, run
+from support.server import Handler
 from support.site import PRODUCTION
 from support.tools import check
 
@@ -69,23 +70,13 @@ class Index(http.server.ThreadingHTTPServer):
         self.page = json.dumps(page).encode()
 
 
-class IndexHandler(http.server.BaseHTTPRequestHandler):
+class IndexHandler(Handler):
     def do_GET(self):
-        kind, body = "application/vnd.pypi.simple.v1+json", self.server.page
         if self.path.endswith(".whl"):
-            body = self.server.wheels[self.path.split("-")[1]]
-            kind = "application/octet-stream"
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-    do_HEAD = do_GET
-
-    def log_message(self, *arguments):
-        pass
+            wheel = self.server.wheels[self.path.split("-")[1]]
+            self.answer("application/octet-stream", wheel)
+        else:
+            self.answer("application/vnd.pypi.simple.v1+json", self.server.page)
 
 
 @pytest.fixture

@@ -6,11 +6,10 @@ import os
 import re
 import shutil
 import tempfile
-import threading
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from .server import Server, free_port, wait_until
+from .server import Server, accept, copy, free_port, wait_until
 from .tools import find_program
 
 # The options that come before a Caddyfile: no fixed ports, and no attempt to
@@ -84,24 +83,8 @@ def relay(port, address):
         to = await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
         await asyncio.gather(copy(reader, to[1]), copy(to[0], writer))
 
-    async def copy(reader, writer):
-        with contextlib.suppress(OSError):
-            while part := await reader.read(2**16):
-                writer.write(part)
-                await writer.drain()
-        writer.close()
-
-    with asyncio.Runner() as runner:
-        server = runner.run(asyncio.start_server(connect, "127.0.0.1", 0))
-        loop = runner.get_loop()
-        thread = threading.Thread(target=loop.run_forever)
-        thread.start()
-        try:
-            yield server.sockets[0].getsockname()[1]
-        finally:
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join()
-            server.close()
+    with accept(connect) as own_port:
+        yield own_port
 
 
 @contextlib.contextmanager

@@ -1,7 +1,9 @@
 """Programs that run until they are stopped, and requests to them."""
 
+import asyncio
 import contextlib
 import http.client
+import http.server
 import os
 import signal
 import socket
@@ -117,3 +119,52 @@ class Server:
                 continue
         self.process.wait()
         self._reader.join(5)
+
+
+@contextlib.contextmanager
+def accept(connect, **options):
+    """
+    Yield a port; call the coroutine function `connect` for each connection to it.
+
+    `connect` gets a StreamReader and a StreamWriter. `options` are those of
+    asyncio.start_server().
+    """
+    with asyncio.Runner() as runner:
+        server = runner.run(asyncio.start_server(connect, "127.0.0.1", 0, **options))
+        loop = runner.get_loop()
+        thread = threading.Thread(target=loop.run_forever)
+        thread.start()
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            server.close()
+
+
+async def copy(reader, writer):
+    """Write all that arrives, and close the connection."""
+    with contextlib.suppress(OSError):
+        while part := await reader.read(2**16):
+            writer.write(part)
+            await writer.drain()
+    writer.close()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """A request to a server in a test. Subclasses define do_GET(), for HEAD too."""
+
+    def answer(self, kind, body, length=None):
+        """Send a body of a Content-Type; `length` is sent as its Content-Length."""
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(length or len(body)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def do_HEAD(self):
+        self.do_GET()
+
+    def log_message(self, *arguments):
+        pass

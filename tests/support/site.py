@@ -7,7 +7,6 @@ import os
 import re
 import ssl
 import subprocess
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from email import message_from_bytes, policy
@@ -18,7 +17,7 @@ import trustme
 from aiosmtpd.controller import Controller
 
 from .project import python_of, uvicorn
-from .server import Server, fetch, free_port, wait_until
+from .server import Server, accept, copy, fetch, free_port, wait_until
 
 # The variables that production requires.
 PRODUCTION = {
@@ -202,21 +201,5 @@ def tls_proxy(ports, authority=None):
                 to_site.close()
                 await responses
 
-    async def copy(site, to_browser):
-        with contextlib.suppress(OSError):
-            while part := await site.read(2**16):
-                to_browser.write(part)
-                await to_browser.drain()
-        to_browser.close()
-
-    with asyncio.Runner() as runner:
-        server = runner.run(asyncio.start_server(forward, "127.0.0.1", 0, ssl=tls))
-        loop = runner.get_loop()
-        thread = threading.Thread(target=loop.run_forever)
-        thread.start()
-        try:
-            yield server.sockets[0].getsockname()[1]
-        finally:
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join()
-            server.close()
+    with accept(forward, ssl=tls) as port:
+        yield port
