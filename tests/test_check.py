@@ -105,6 +105,7 @@ PLANTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plant", PLANTS)
 def test_failure_is_reported(workspace, plant):
     step, name, old, new, messages = PLANTS[plant]

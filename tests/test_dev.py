@@ -238,6 +238,7 @@ def fail_to_log_in(address):
         return session.post(url, fields).status_code
 
 
+@pytest.mark.slow
 def test_database_may_be_removed_or_replaced_while_the_server_runs(dev, workspace):
     file = workspace / "db.sqlite3"
     manage = python_of(workspace), "manage.py"

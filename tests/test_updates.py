@@ -142,6 +142,7 @@ def test_cookiecutter_leaves_the_file_that_cruft_writes(machine, options, reques
     assert ours.replace("file://", "") == theirs
 
 
+@pytest.mark.slow
 def test_project_follows_releases(machine):
     for version in ("v1.0", "v1.1", "main"):
         (machine.clone / TREE / "VERSION").write_text(version)
@@ -427,6 +428,7 @@ def test_unchanged_project_becomes_the_newest(updating, update):
     make(check, updating.project)
 
 
+@pytest.mark.slow
 @both
 def test_changes_of_both_sides_are_merged(updating, update):
     change_project(updating.project)

@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import subprocess
+from functools import cache
 from pathlib import Path
 from random import Random
 
@@ -75,9 +76,12 @@ def cover_pairs(choices, random):
 
 def render(text, **answers):
     """Return a text of the template as Cookiecutter renders it, with some answers."""
-    context = {**DEFAULTS, **answers}
-    environment = create_env_with_context({"cookiecutter": context})
-    return environment.from_string(text).render(cookiecutter=context)
+    return parse(text).render(cookiecutter={**DEFAULTS, **answers})
+
+
+@cache
+def parse(text):
+    return create_env_with_context({"cookiecutter": DEFAULTS}).from_string(text)
 
 
 def sources(*suffixes):
