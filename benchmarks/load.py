@@ -82,7 +82,7 @@ class Run(NamedTuple):
 class Server:
     """A server on a free port; `with` waits until it has answered, and ends it."""
 
-    def __init__(self, project, name, workers=1):
+    def __init__(self, project, name, workers=1, **env):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -91,7 +91,7 @@ class Server:
         self.process = subprocess.Popen(
             [project / PYTHON, *arguments.split()],
             cwd=project,
-            env={**os.environ, **ENVIRONMENT, **own},
+            env={**os.environ, **ENVIRONMENT, **own, **env},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -156,11 +156,11 @@ def make_project(folder):
     return project
 
 
-def call(*command, cwd):
+def call(*command, cwd, **env):
     done = subprocess.run(
         command,
         cwd=cwd,
-        env={**os.environ, **ENVIRONMENT},
+        env={**os.environ, **ENVIRONMENT, **env},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",

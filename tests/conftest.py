@@ -188,9 +188,9 @@ def development_site(project, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def production_site(project, tmp_path_factory):
+def production_site(released, tmp_path_factory):
     """Return the Site of a copy of the project in production. Tests share it."""
-    with in_production(copy_project(project, tmp_path_factory.mktemp("site"))) as site:
+    with in_production(copy_project(released, tmp_path_factory.mktemp("site"))) as site:
         yield site
 
 

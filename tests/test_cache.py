@@ -75,9 +75,9 @@ def restarted_redis(redis):
 
 
 @pytest.fixture(scope="module")
-def site(project, redis, tmp_path_factory):
+def site(released, redis, tmp_path_factory):
     """Return the Site of a project with two worker processes and a user."""
-    folder = copy_project(project, tmp_path_factory.mktemp("cache"))
+    folder = copy_project(released, tmp_path_factory.mktemp("cache"))
     with in_production(folder, processes=2, CACHE_URL=redis.new_url()) as site:
         site.create_superuser(EMAIL, PASSWORD)
         yield site

@@ -14,8 +14,6 @@ EXPECTED = {
     # A synchronous view is not interrupted; uvicorn drops a response to a client that
     # has disconnected.
     "test_disconnect_with_body",
-    # A websocket is closed, where Django raises ValueError.
-    "test_wrong_connection_type",
 }
 
 

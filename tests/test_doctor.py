@@ -16,15 +16,15 @@ pytestmark = [pytest.mark.services, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def site(project, postgresql, redis, tmp_path_factory):
+def site(released, postgresql, redis, tmp_path_factory):
     """
-    Serve a copy of the project behind Caddy, with a worker.
+    Serve a copy of the released project behind Caddy, with a worker.
 
     `manage()` runs a command of manage.py with other variables, and returns its status
     and its output. `mail()` returns the e-mails that were sent. `env` is what was added
     to the environment of its processes.
     """
-    folder = copy_project(project, tmp_path_factory.mktemp("doctor"))
+    folder = copy_project(released, tmp_path_factory.mktemp("doctor"))
     port = free_port()
     with contextlib.ExitStack() as stack:
         mail_port, mail = stack.enter_context(mail_server())
@@ -44,7 +44,7 @@ def site(project, postgresql, redis, tmp_path_factory):
         def manage(*command, **changes):
             return run(folder, "manage.py", *command, env={**env, **changes})
 
-        for command in (["migrate"], ["collectstatic", "--no-input"]):
+        for command in (["migrate"],):
             status, output = manage(*command)
             assert status == 0, output
         for command in (["manage.py", "ox_worker"], ["scripts/serve.py"]):

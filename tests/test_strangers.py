@@ -87,8 +87,8 @@ def test_response_is_the_same_for_known_and_unknown_addresses(site, path):
     assert max(fastest.values()) < 3 * min(fastest.values()), fastest
 
 
-def test_login_is_rate_limited_across_two_processes(project, tmp_path):
-    folder = copy_project(project, tmp_path)
+def test_login_is_rate_limited_across_two_processes(released, tmp_path):
+    folder = copy_project(released, tmp_path)
     with in_production(folder, processes=2) as site, ThreadPoolExecutor(4) as threads:
         pages = threads.map(
             lambda _: send_form(site, "/accounts/login/", KNOWN)[-1].text, range(10)

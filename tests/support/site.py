@@ -100,7 +100,8 @@ def in_production(folder, processes=1, **env):
     Serve the project in `folder` with plain uvicorn and a worker; yield the Site.
 
     A proxy in front of it terminates TLS, and gives connections to each of the
-    `processes` in turn. E-mails are sent over SMTP. `env` adds variables.
+    `processes` in turn. E-mails are sent over SMTP. `env` adds variables. Static files
+    are collected, unless they were before.
     """
     ports = [free_port() for _ in range(processes)]
     commands = [
@@ -119,7 +120,8 @@ def in_production(folder, processes=1, **env):
             return "".join(server.output for server in servers)
 
         site = Site(f"https://localhost:{port}", folder, env, mail, log)
-        site.manage("collectstatic", "--no-input")
+        if not (folder / "staticfiles").exists():
+            site.manage("collectstatic", "--no-input")
         for command in commands:
             servers.append(Server(command, folder, {**os.environ, **env}))
             stack.callback(servers[-1].stop)

@@ -1,11 +1,50 @@
+"""Backups of PostgreSQL, with its own client programs."""
+
 import os
 import re
 import shutil
 import subprocess
+from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from django.core.management import CommandError
+from django.core.management import CommandError, call_command
 from django.db import connection
+
+
+def back_up(path: Path) -> None:
+    """Write a backup of the site's database, which `restore` can read, to a file."""
+    run_client("pg_dump", "--format=custom", f"--file={path}")
+
+
+def restore(path: Path) -> Path | None:
+    """
+    Replace the tables in one transaction; return the path of a backup of the old ones.
+
+    Raises CommandError if `path` is not a sound backup or the database is in use.
+    """
+    if " django_migrations " not in run_client("pg_restore", "--list", path):
+        raise CommandError(f"{path} is not a backup of this site. Nothing was changed.")
+    kept = None
+    if connection.introspection.table_names():
+        kept = path.with_name(f"{datetime.now():%Y-%m-%d_%H%M%S_%f}-{path.name}")
+        call_command("backup_db", kept)
+    with TemporaryDirectory() as folder:
+        # Read the whole backup before the first table is dropped. pg_restore --clean
+        # would drop only the tables that are in the backup.
+        script = Path(folder) / "restore.sql"
+        run_client("pg_restore", "--no-owner", f"--file={script}", path)
+        run_client(
+            "psql",
+            *("--no-psqlrc", "--single-transaction", "--set=ON_ERROR_STOP=1"),
+            "--command=SET lock_timeout = '10s'",
+            "--command=DROP SCHEMA public CASCADE",
+            "--command=CREATE SCHEMA public",
+            # As in a new database, for users who may only read.
+            "--command=GRANT USAGE ON SCHEMA public TO PUBLIC",
+            f"--file={script}",
+        )
+    return kept
 
 
 def run_client(name: str, *arguments: str | Path) -> str:

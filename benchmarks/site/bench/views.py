@@ -1,8 +1,12 @@
 """What load.py asks for besides the home page, each as anybody would write it."""
 
+import asyncio
 import time
 
-from django.http import JsonResponse
+from django.conf import settings
+from django.db import connection
+from django.http import FileResponse, JsonResponse, StreamingHttpResponse
+from django.views.decorators.csrf import csrf_exempt
 
 from .models import Entry
 
@@ -33,3 +37,48 @@ def compute(request, ms):
 
 async def json(request):
     return JsonResponse({"numbers": list(range(50))})
+
+
+async def wait_async(request, ms):
+    await asyncio.sleep(ms / 1000)
+    return JsonResponse({"ms": ms})
+
+
+def query_and_wait(request, ms):
+    """A query, and then an API that is slow."""
+    read(request)
+    time.sleep(ms / 1000)
+    return JsonResponse({"ms": ms})
+
+
+def remote(request):
+    """Ten queries to a PostgreSQL that is 2 ms away."""
+    with connection.cursor() as cursor:
+        for _ in range(10):
+            cursor.execute("SELECT pg_sleep(0.002)")
+    return JsonResponse({})
+
+
+async def stream(request):
+    """Events without end."""
+
+    async def events():
+        while True:
+            yield b"data: event\n\n"
+            await asyncio.sleep(10)
+
+    return StreamingHttpResponse(events(), content_type="text/event-stream")
+
+
+def download(request):
+    return FileResponse((settings.BASE_DIR / "large").open("rb"))
+
+
+@csrf_exempt
+def upload(request):
+    return JsonResponse({"size": sum(len(part) for part in iter_body(request))})
+
+
+def iter_body(request):
+    while part := request.read(2**16):
+        yield part

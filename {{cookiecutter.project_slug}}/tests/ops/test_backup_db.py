@@ -189,3 +189,23 @@ def test_restore_replaces_a_damaged_database(backup, capsys):
     assert User.objects.exists()
     assert previous.read_text() == "not a database" * 1000
     assert Path(f"{previous}-wal").read_text() == "not a log"
+
+
+@pytest.mark.usefixtures("is_sqlite")
+def test_restore_creates_a_missing_database(backup, capsys):
+    connection.close()
+    Path(connection.settings_dict["NAME"]).unlink()
+
+    call_command("restore_db", backup, interactive=False)
+
+    assert User.objects.exists()
+    assert "previous data" not in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("is_sqlite")
+def test_restore_names_the_reason_of_a_failure(backup, monkeypatch, tmp_path):
+    name = tmp_path / "missing" / "db.sqlite3"
+    monkeypatch.setitem(connection.settings_dict, "NAME", name)
+
+    with pytest.raises(CommandError, match="cannot be restored"):
+        call_command("restore_db", backup, interactive=False)

@@ -45,7 +45,7 @@ def cache(request):
     }
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         host, port = server.server_address
         yield RedisCache(f"redis://{host}:{port}", {"OPTIONS": options})
         server.shutdown()

@@ -6,7 +6,7 @@ from pathlib import Path
 from django.core.management import BaseCommand, CommandError
 from django.db import connection
 
-from ops.postgresql import run_client
+from ops import postgresql
 
 
 class Command(BaseCommand):
@@ -19,7 +19,7 @@ class Command(BaseCommand):
         parser.add_argument("path", type=Path, help="the new file")
 
     def handle(self, path: Path, **options: object) -> None:
-        backups = {"sqlite": back_up_sqlite, "postgresql": back_up_postgresql}
+        backups = {"sqlite": back_up_sqlite, "postgresql": postgresql.back_up}
         if connection.vendor not in backups:
             raise CommandError(
                 f"The database is {connection.display_name}. Use its own tools."
@@ -47,7 +47,3 @@ def back_up_sqlite(path: Path) -> None:
         connection.connection.backup(copy)
         # Keep all in one file: do not create a write-ahead log when it is opened.
         copy.execute("PRAGMA journal_mode=DELETE")
-
-
-def back_up_postgresql(path: Path) -> None:
-    run_client("pg_dump", "--format=custom", f"--file={path}")

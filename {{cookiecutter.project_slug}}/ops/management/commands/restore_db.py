@@ -4,12 +4,11 @@ from argparse import ArgumentParser
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from django.core.management import BaseCommand, CommandError, call_command
+from django.core.management import BaseCommand, CommandError
 from django.db import connection
 
-from ops.postgresql import run_client
+from ops import postgresql
 
 
 class Command(BaseCommand):
@@ -31,7 +30,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, path: Path, *, interactive: bool, **options: object) -> None:
-        restores = {"sqlite": restore_sqlite, "postgresql": restore_postgresql}
+        restores = {"sqlite": restore_sqlite, "postgresql": postgresql.restore}
         if connection.vendor not in restores:
             raise CommandError(
                 f"The database is {connection.display_name}. Use its own tools."
@@ -118,34 +117,4 @@ def set_aside(database: Path) -> Path | None:
         file = Path(f"{database}{suffix}")
         if file.exists():
             file.rename(f"{kept}{suffix}")
-    return kept
-
-
-def restore_postgresql(path: Path) -> Path | None:
-    """
-    Replace the tables in one transaction; return the path of a backup of the old ones.
-
-    Raises CommandError if `path` is not a sound backup or the database is in use.
-    """
-    if " django_migrations " not in run_client("pg_restore", "--list", path):
-        raise CommandError(f"{path} is not a backup of this site. Nothing was changed.")
-    kept = None
-    if connection.introspection.table_names():
-        kept = path.with_name(f"{datetime.now():%Y-%m-%d_%H%M%S_%f}-{path.name}")
-        call_command("backup_db", kept)
-    with TemporaryDirectory() as folder:
-        # Read the whole backup before the first table is dropped. pg_restore --clean
-        # would drop only the tables that are in the backup.
-        script = Path(folder) / "restore.sql"
-        run_client("pg_restore", "--no-owner", f"--file={script}", path)
-        run_client(
-            "psql",
-            *("--no-psqlrc", "--single-transaction", "--set=ON_ERROR_STOP=1"),
-            "--command=SET lock_timeout = '10s'",
-            "--command=DROP SCHEMA public CASCADE",
-            "--command=CREATE SCHEMA public",
-            # As in a new database, for users who may only read.
-            "--command=GRANT USAGE ON SCHEMA public TO PUBLIC",
-            f"--file={script}",
-        )
     return kept
