@@ -43,6 +43,8 @@ UNSET = (
     "DJANGO_SETTINGS_MODULE",
     "DJANGO_STARTER_SKIP_BOOTSTRAP",
     "VIRTUAL_ENV",
+    # Each of thousands of processes would compile Django.
+    "PYTHONDONTWRITEBYTECODE",
 )
 
 
@@ -52,13 +54,15 @@ def pytest_xdist_auto_num_workers():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def neutral_environment(tmp_path_factory):
+def neutral_environment(tmp_path_factory, shared_folder):
     """Run all tests in the same environment, with a git identity."""
     gitconfig = tmp_path_factory.mktemp("git") / "config"
     gitconfig.write_text("[user]\n\tname = Ada Lovelace\n\temail = ada@example.com\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GIT_CONFIG_GLOBAL", str(gitconfig))
         patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+        # The types of packages are checked once.
+        patch.setenv("MYPY_CACHE_DIR", str(shared_folder / "mypy"))
         # Tests read the output of programs through a pipe, as soon as it is printed.
         patch.setenv("PYTHONUNBUFFERED", "1")
         for name in UNSET:

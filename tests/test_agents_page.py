@@ -7,11 +7,13 @@ import subprocess
 import pytest
 from support.markdown import blocks
 from support.project import copy_project, python_of
-from support.server import TIMEOUT, fetch, free_port
+from support.server import TIMEOUT
 from support.template import TREE
 
 PAGE = (TREE / "AGENTS.md").read_text("utf-8")
 (COMMANDS,) = [block.text for block in blocks(PAGE)]
+# The test of the README runs the commands that are in it, too.
+README = (TREE / "README.md").read_text("utf-8")
 # Without the comments.
 LINES = [re.sub(r"  +# .*", "", line) for line in COMMANDS.splitlines()]
 
@@ -26,7 +28,7 @@ def environment(project):
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="runs commands in bash")
-@pytest.mark.parametrize("line", [line for line in LINES if "dev.py" not in line])
+@pytest.mark.parametrize("line", sorted({*LINES} - {*README.splitlines()}))
 def test_command_works(project, environment, tmp_path, line):
     copy = copy_project(project, tmp_path)
 
@@ -42,21 +44,6 @@ def test_command_works(project, environment, tmp_path, line):
     )
 
     assert done.returncode == 0, done.stdout
-
-
-@pytest.mark.skipif(os.name == "nt", reason="runs commands in bash")
-def test_command_that_serves_the_site_works(project, environment, serve):
-    (line,) = [line for line in LINES if "dev.py" in line]
-    port = free_port()
-
-    serve(
-        ["bash", "-c", f"exec {line} --port {port}"],
-        cwd=project,
-        env=environment,
-        url=f"http://127.0.0.1:{port}/livez",
-    )
-
-    assert fetch(f"http://127.0.0.1:{port}/")[0] == 200
 
 
 def test_every_command_has_a_comment():

@@ -346,6 +346,7 @@ def test_first_static_file_of_an_app_is_watched(dev, workspace):
     wait_until(lambda: page.reloads, lambda: f"No reload:\n{server.output}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "old", "new", "shown"),
     [

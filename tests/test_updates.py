@@ -124,6 +124,7 @@ def monorepo(machine):
     return machine.clone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", ["", "--checkout main", "--directory starter"])
 def test_cookiecutter_leaves_the_file_that_cruft_writes(machine, options, request):
     if "--directory" in options:

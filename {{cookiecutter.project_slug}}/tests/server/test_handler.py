@@ -28,8 +28,6 @@ from server.threads import MIN_THREADS
 
 from . import views
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
 TIMEOUT = 20  # Seconds; only a test that hangs takes as long.
 
 
@@ -41,6 +39,13 @@ def in_event_loop(test):
         asyncio.run(test(*args, **kwargs))
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def database(django_db_setup, django_db_blocker):
+    """Let requests query the database from any thread. Their transactions roll back."""
+    with django_db_blocker.unblock():
+        yield
 
 
 @pytest.fixture(autouse=True)
