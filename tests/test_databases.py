@@ -39,6 +39,18 @@ def site(released, serve):
 
 
 @pytest.mark.services
+def test_own_tests_pass_on_postgresql(project, postgresql):
+    status, output = run(
+        project,
+        *("-m", "pytest", "-p", "no:cacheprovider"),
+        env={"DATABASE_URL": postgresql.new_database()},
+    )
+
+    assert status == 0, output
+    assert "Warning" not in output
+
+
+@pytest.mark.services
 def test_site_recovers_after_a_restart_of_postgresql(project, site, postgresql):
     url = postgresql.new_database()
     address = site(url)

@@ -250,6 +250,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 
 WEBSOCKET = """
+import asyncio
 
 django_application = application
 
@@ -259,6 +260,7 @@ async def application(scope, receive, send):
         return await django_application(scope, receive, send)
     await receive()
     await send({"type": "websocket.accept"})
+    await asyncio.sleep(2)
     await send({"type": "websocket.send", "text": "hello"})
     await send({"type": "websocket.close"})
 """
@@ -271,8 +273,9 @@ UPGRADE = (
 
 
 @pytest.mark.parametrize(("has_websockets", "status"), [(True, 101), (False, 403)])
-def test_websocket(released, tmp_path, site, has_websockets, status):
-    folder = copy_project(released, tmp_path)
+def test_websocket(change, site, has_websockets, status):
+    # A websocket is not a connection that waits for its first request.
+    folder = change(TIMEOUT_FIRST_REQUEST=1)
     if has_websockets:
         asgi = folder / folder.name / "asgi.py"
         asgi.write_text(asgi.read_text("utf-8") + WEBSOCKET, "utf-8")

@@ -2,6 +2,7 @@ from typing import cast
 
 from allauth.account.decorators import reauthentication_required
 from django.contrib import messages
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user, logout
 from django.contrib.auth.decorators import login_required
 from django.db import IntegrityError
@@ -36,10 +37,7 @@ def close(request: HttpRequest) -> HttpResponse:
     """Delete the account of a user who has just entered the password."""
     if request.method != "POST":
         return render(request, "account/close.html")
-    user = get_user(request)
-    try:
-        user.delete()
-    except IntegrityError:  # A protected foreign key, too, raises a subclass.
+    if not delete(cast(User, get_user(request))):
         messages.error(
             request,
             _("Your account cannot be closed because other data depends on it."),
@@ -48,3 +46,14 @@ def close(request: HttpRequest) -> HttpResponse:
     logout(request)
     messages.success(request, _("Your account is closed."))
     return redirect("pages:home")
+
+
+def delete(user: User) -> bool:
+    """Delete a user, unless other data depends on it, such as the log of the admin."""
+    if LogEntry.objects.filter(user=user).exists():
+        return False
+    try:
+        user.delete()
+    except IntegrityError:  # A protected foreign key, too, raises a subclass.
+        return False
+    return True

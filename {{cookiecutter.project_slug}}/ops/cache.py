@@ -7,7 +7,7 @@ from django_redis.exceptions import ConnectionInterrupted
 
 class Redis(redis.Redis):
     """
-    redis-py's client, whose errors django-redis ignores, whatever their kind.
+    A Redis client that raises each error as ConnectionInterrupted, which django-redis ignores.
 
     By itself, django-redis ignores no errors of the protocol, and none in touch().
     """

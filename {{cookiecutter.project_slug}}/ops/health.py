@@ -1,6 +1,7 @@
 """Health checks for load balancers, Kubernetes and monitoring."""
 
 import logging
+import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
@@ -107,8 +108,8 @@ def check_database() -> str | None:
 
 def check_cache() -> str | None:
     value = time.time()
-    cache.set("readyz", value)
-    return None if cache.get("readyz") == value else "cache"
+    cache.set(CACHE_KEY, value, timeout=60)
+    return None if cache.get(CACHE_KEY) == value else "cache"
 
 
 VIEWS = {"/livez": livez, "/readyz": readyz}
@@ -116,4 +117,6 @@ CHECKS: dict[str, Callable[[], str | None]] = {
     "database": check_database,
     "cache": check_cache,
 }
+# Another process must not replace the value between the two calls.
+CACHE_KEY = f"readyz-{secrets.token_hex(8)}"
 running: dict[str, Future[str | None]] = {}

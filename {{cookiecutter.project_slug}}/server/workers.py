@@ -310,7 +310,8 @@ class Connection(HttpToolsProtocol):
             self.shutdown()
 
     def close_without_request(self) -> None:
-        if self.cycle is None:
+        # A websocket, which has no cycle, is not among the connections of this class.
+        if self.cycle is None and self in self.connections:
             self.transport.close()
 
     def on_headers_complete(self) -> None:

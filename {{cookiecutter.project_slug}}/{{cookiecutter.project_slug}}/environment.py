@@ -161,7 +161,8 @@ def url(*schemes: str) -> Callable[[str], SplitResult]:
             begins = " or ".join(f"{scheme}://" for scheme in schemes)
             raise ValueError(
                 f"is not a URL that begins with {begins} and names a host; in a "
-                "password, write %2F for /, %40 for @, %23 for #, %3F for ?, %25 for %"
+                "password, write %2F for /, %40 for @, %23 for #, %3F for ?, %24 for $, "
+                "%25 for %"
             )
         return parts
 

@@ -1,5 +1,5 @@
 """
-Settings of {{ cookiecutter.project_slug }}, in the order in which a request meets them.
+Settings of {{ cookiecutter.project_slug }}.
 
 Values that differ between machines come from environment variables or, in development,
 from the file .env. Each variable is explained in .env.example. The defaults are those of
@@ -192,7 +192,7 @@ TEMPLATES: list[dict[str, Any]] = [
 ]
 
 if not DEBUG:
-    # Not in development: only runserver tells Django that a template has changed.
+    # Not in development: under `uvicorn --reload`, a changed template would not be seen.
     TEMPLATES[0]["OPTIONS"]["loaders"] = [
         ("django.template.loaders.cached.Loader", TEMPLATES[0]["OPTIONS"]["loaders"])
     ]

@@ -8,6 +8,7 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP
 from django.conf import settings
+from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.auth import get_user, get_user_model
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.core import mail
@@ -228,6 +229,18 @@ def test_account_that_other_data_depends_on_is_not_closed(
     assert get_user(client) == ada
     assert ada.emailaddress_set.exists()
     assert ada.usersession_set.exists()
+
+
+def test_account_with_entries_in_the_log_of_the_admin_is_not_closed(client, ada):
+    LogEntry.objects.create(user=ada, action_flag=DELETION, object_repr="a note")
+    log_in(client)
+    send(client, "account_close")
+    send(client, "account_reauthenticate", password=PASSWORD)
+
+    page = send(client, "account_close")
+
+    assert "cannot be closed" in page.text
+    assert LogEntry.objects.exists()
 
 
 def test_data_is_downloaded_after_the_password_was_entered(client, ada):

@@ -99,11 +99,14 @@ def test_old_backup_is_reported(run, settings, monkeypatch, tmp_path):
     database = {"NAME": tmp_path / "db.sqlite3"}
     connection = SimpleNamespace(vendor="sqlite", settings_dict=database)
     monkeypatch.setattr(doctor, "connection", connection)
-    with pytest.raises(doctor.Problem, match="has no backups"):
+    with pytest.raises(doctor.Problem, match="has no backup"):
         doctor.check_backup()
 
     (tmp_path / "backups").mkdir()
     (tmp_path / "backups" / "daily.backup").touch()
+    assert doctor.check_backup().startswith("ok")
+
+    (tmp_path / "backups" / "daily.backup").rename(tmp_path / "by-hand.backup")
     assert doctor.check_backup().startswith("ok")
 
     monkeypatch.setattr(doctor, "MAX_BACKUP_AGE", timedelta(0))

@@ -190,10 +190,14 @@ def check_backup() -> str:
         return "not checked: DEBUG is on"
     if connection.vendor != "sqlite":
         return f"not checked: the database is {connection.display_name}"
-    folder = Path(connection.settings_dict["NAME"]).resolve().parent / "backups"
-    times = [path.stat().st_mtime for path in folder.glob("*.backup")]
+    folder = Path(connection.settings_dict["NAME"]).resolve().parent
+    backups = [*folder.glob("*.backup"), *folder.glob("backups/*.backup")]
+    times = [path.stat().st_mtime for path in backups]
     if not times:
-        raise Problem(f"{folder} has no backups: create one with `manage.py backup_db`")
+        raise Problem(
+            f"{folder} has no backup: create one with "
+            f"`manage.py backup_db {folder}/NAME.backup`"
+        )
     age = datetime.now(UTC) - datetime.fromtimestamp(max(times), UTC)
     if age > MAX_BACKUP_AGE:
         raise Problem(f"the last backup in {folder} is {age.days} days old")
