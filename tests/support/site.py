@@ -127,7 +127,11 @@ def in_production(folder, processes=1, **env):
             stack.callback(servers[-1].stop)
         for server, port in zip(servers, ports, strict=False):
             server.wait_until_up(f"http://localhost:{port}/livez")
-        yield site
+        try:
+            yield site
+        except BaseException:
+            print(log())
+            raise
 
 
 def assert_home_and_admin_are_styled(address):

@@ -14,6 +14,10 @@ logger = logging.getLogger(__name__)
 class StaticFilesStorage(CompressedManifestStaticFilesStorage):
     """WhiteNoise's storage, for releases that contain files of third-party packages."""
 
+    # Templates of packages refer to folders, which are not in the manifest. A missing file
+    # is an error all the same.
+    manifest_strict = False
+
     def get_modified_time(self, name: str) -> datetime:
         """
         Return the earliest time, so that collectstatic copies every file.

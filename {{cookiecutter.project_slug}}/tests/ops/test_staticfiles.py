@@ -4,6 +4,8 @@ import pytest
 from django.contrib.staticfiles import finders
 from django.core.management import call_command
 
+from ops.staticfiles import StaticFilesStorage
+
 
 @pytest.fixture
 def style_sheet():
@@ -56,3 +58,13 @@ def test_collectstatic_keeps_references_to_missing_files(settings, tmp_path, cap
     assert "vendor.css refers to a file that does not exist: url(missing.png)" in (
         caplog.messages
     )
+
+
+def test_templates_may_refer_to_folders(settings, tmp_path):
+    settings.STATIC_ROOT = tmp_path
+    (tmp_path / "vendor").mkdir()
+    storage = StaticFilesStorage()
+
+    assert storage.url("vendor") == "/static/vendor"
+    with pytest.raises(ValueError, match="could not be found"):
+        storage.url("missing.png")
