@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from support.project import copy_project, python_of, run
+from support.project import python_of, run
 from support.template import CHOICES, TEMPLATE
 from support.tools import check as run_check
 from support.tools import find_npm_file, find_program
