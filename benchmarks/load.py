@@ -121,15 +121,26 @@ class Server:
         *figures, failed = output.splitlines()[-1].split()
         return Run(*map(float, figures), int(failed))
 
-    def memory(self):
-        """Return the MiB of its processes; a page that n of them share counts 1/n."""
-        kib = 0
+    def read(self, name):
+        """Return the text of a file in /proc, for each of its processes."""
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 if os.getsid(int(folder.name)) == self.process.pid:
-                    summary = (folder / "smaps_rollup").read_text()
-                    kib += int(summary.partition("\nPss:")[2].split()[0])
-        return kib / 1024
+                    yield (folder / name).read_text()
+
+    def memory(self):
+        """Return the MiB of its processes; a page that n of them share counts 1/n."""
+        texts = self.read("smaps_rollup")
+        return sum(int(text.split("\nPss:")[1].split()[0]) for text in texts) / 1024
+
+    def cpu(self):
+        """Return the seconds of CPU that its processes have used."""
+        # https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+        fields = [text.rpartition(")")[2].split() for text in self.read("stat")]
+        ticks = sum(
+            int(utime) + int(stime) for utime, stime in (f[11:13] for f in fields)
+        )
+        return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def make_project(folder):
@@ -205,19 +216,30 @@ def waits(project, rounds):
 
 
 def beside(project, rounds):
-    """8 clients on the home page beside 2 on a view that computes for 50 ms."""
-    names = "serve.py", "gunicorn, 4 threads", "gunicorn, 32 threads"
+    """Two workers each, and the home page beside views that compute or wait."""
+    names = (
+        "serve.py",
+        "gunicorn, 4 threads",
+        "gunicorn, 32 threads",
+        "granian, 32 threads",
+    )
+    cases = {
+        "8 at a time, beside 2 that compute 50 ms": (8, "/compute/50/", 2),
+        "16 at a time, beside 64 that wait 200 ms": (16, "/wait/200/", 64),
+    }
     runs = defaultdict(list)
     with contextlib.ExitStack() as stack, ThreadPoolExecutor() as pool:
         servers = {
             name: stack.enter_context(Server(project, name, 2)) for name in names
         }
-        for _, name in itertools.product(range(rounds), names):
-            computing = pool.submit(servers[name].ask, "/compute/50/", 2, 3)
-            runs[name].append(servers[name].ask("/", 8, 2))
-            computing.result()
-    rows = {name: [describe(runs[name])] for name in names}
-    print_table("8 at a time, beside 2", ["home page"], rows)
+        for _, case, name in itertools.product(range(rounds), cases, names):
+            clients, path, others = cases[case]
+            slow = pool.submit(servers[name].ask, path, others, 3)
+            time.sleep(0.5)
+            runs[case, name].append(servers[name].ask("/", clients, 2))
+            slow.result()
+    rows = {name: [describe(runs[case, name]) for case in cases] for name in names}
+    print_table("home page", cases, rows)
 
 
 def sqlite(project, rounds):
@@ -262,6 +284,7 @@ def paths_of(project):
 def compare(project, names, workers, asked, concurrencies, rounds):
     """Ask the servers in turns; print what they did, and what the first one leads by."""
     runs = defaultdict(list)
+    cpu = defaultdict(float)
     with contextlib.ExitStack() as stack:
         servers = {
             name: stack.enter_context(Server(project, name, workers)) for name in names
@@ -270,8 +293,10 @@ def compare(project, names, workers, asked, concurrencies, rounds):
             server.ask(path, 32, 1)  # It warms up.
         turns = itertools.product(range(rounds), concurrencies, asked, names)
         for _, connections, what, name in turns:
+            before = servers[name].cpu()
             run = servers[name].ask(asked[what], connections, 1)
             runs[connections, what, name].append(run)
+            cpu[what, name] += servers[name].cpu() - before
         memory = {name: [f"{servers[name].memory():.0f} MiB"] for name in names}
 
     first, *others = names
@@ -291,6 +316,22 @@ def compare(project, names, workers, asked, concurrencies, rounds):
             for name in others
         }
         print_table(f"{first}, {connections} at a time: times", asked, rows)
+    served = {
+        (what, name): sum(
+            run.rate for n in concurrencies for run in runs[n, what, name]
+        )
+        for what, name in itertools.product(asked, names)
+    }
+    rows = {
+        name: [
+            f"{1000 * cpu[what, name] / served[what, name]:.2f}"
+            if served[what, name]
+            else "no response"
+            for what in asked
+        ]
+        for name in names
+    }
+    print_table("milliseconds of CPU for each", asked, rows)
     print_table("memory", ["after that"], memory)
 
 

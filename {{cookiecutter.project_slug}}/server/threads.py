@@ -34,9 +34,8 @@ class ThreadPool(Executor):
         self.queue: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]
         self.queue = SimpleQueue()
         self.threads: set[Thread] = set()
-        self.idle: list[
-            None
-        ] = []  # An item for each waiting thread; appends are atomic.
+        # An item for each thread that waits for work; append() and pop() are atomic.
+        self.idle: list[None] = []
         self.cpu_usage = 0.0
         self.sampled = (time.monotonic(), time.process_time())
         self.progress_at = 0.0
