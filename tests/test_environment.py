@@ -225,6 +225,17 @@ def test_value_in_the_env_file_is_literal_without_its_quotes(
     assert get_settings("SECRET_KEY", folder=workspace) == [value]
 
 
+@pytest.mark.parametrize("scheme", ["postgres", "postgis"])
+def test_database_over_a_network_has_a_pool_and_is_verified(get_settings, scheme):
+    (databases,) = get_settings(
+        "DATABASES", DATABASE_URL=f"{scheme}://u@db.example.com/name?sslmode=require"
+    )
+
+    options = databases["default"]["OPTIONS"]
+    assert options["pool"]["max_size"] == 10
+    assert options["sslmode"] == "verify-full"
+
+
 def test_options_of_the_database_are_used(get_settings):
     (databases,) = get_settings(
         "DATABASES", DATABASE_URL="sqlite:////srv/db.sqlite3?timeout=5"

@@ -14,12 +14,21 @@ from support.server import Server, free_port
 from support.site import HTTPS, PRODUCTION, tls_proxy
 from support.tools import find_npm_file, find_program
 
-FAILING_VIEW = """
+VIEWS = """
+from django.http import HttpResponse
+from django.views.decorators.clickjacking import xframe_options_exempt
+
+
 def fail(request):
     raise ZeroDivisionError
 
 
-urlpatterns += [path("fail/", fail)]
+@xframe_options_exempt
+def embed(request):
+    return HttpResponse("Embedded")
+
+
+urlpatterns += [path("fail/", fail), path("embed/", embed)]
 """
 
 LOG_IN = """
@@ -63,10 +72,10 @@ HEADERS = {
 
 @pytest.fixture(scope="module")
 def server(released, tmp_path_factory):
-    """Return the Server of a release with a page that fails, and a superuser's session."""
+    """Return the Server of a release with two more views, and a superuser's session."""
     folder = copy_project(released, tmp_path_factory.mktemp("headers"))
     with (folder / folder.name / "urls.py").open("a", encoding="utf-8") as urls:
-        urls.write(FAILING_VIEW)
+        urls.write(VIEWS)
     port = free_port()
     session = run_shell(folder, LOG_IN, PRODUCTION).strip()
     server = Server(uvicorn(folder, port), folder, {**os.environ, **PRODUCTION})
@@ -106,6 +115,13 @@ def test_security_headers(get, kind):
     policy = "Content-Security-Policy"
     headers[policy] = re.sub(r" 'nonce-[\w+/=-]+'", "", headers[policy])
     assert headers == HEADERS
+
+
+def test_exempt_view_can_be_embedded_by_other_sites(get):
+    headers = get("/embed/").headers
+
+    assert "X-Frame-Options" not in headers
+    assert "frame-ancestors" not in headers["Content-Security-Policy"]
 
 
 def test_http_is_redirected_to_https(get):

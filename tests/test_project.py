@@ -1,6 +1,7 @@
 """The generated project: its own tools pass, and each server serves it."""
 
 import os
+import subprocess
 
 import pytest
 from support.project import run, uvicorn
@@ -77,6 +78,17 @@ def test_pages_are_styled_once_the_environment_is_active(project, serve, name):
     assert "lifespan" not in server.output.lower()
     assert "StreamingHttpResponse" not in server.output
     assert "Traceback" not in server.output
+
+
+@pytest.mark.skipif(os.name == "nt", reason="runs commands in bash")
+def test_pip_of_an_active_environment_is_its_own(project):
+    shown = subprocess.check_output(
+        ["bash", "-c", "source .venv/bin/activate && pip --version"],
+        cwd=project,
+        text=True,
+    )
+
+    assert str(project / ".venv") in shown
 
 
 def test_uvicorn_shows_a_saved_template_without_a_restart(workspace, serve):

@@ -23,6 +23,17 @@ def test_collected_files_are_served(client, settings, tmp_path):
     assert client.get("/static/other.css").status_code == 404
 
 
+def test_index_files_of_folders_are_served(client, settings, tmp_path):
+    settings.WHITENOISE_AUTOREFRESH = settings.WHITENOISE_USE_FINDERS = False
+    settings.WHITENOISE_INDEX_FILE = True
+    settings.STATIC_ROOT = tmp_path
+    (tmp_path / "manual").mkdir()
+    (tmp_path / "manual" / "index.html").write_text("<h1>Manual</h1>")
+
+    assert client.get("/static/manual/").getvalue() == b"<h1>Manual</h1>"
+    assert client.get("/static/manual").headers["Location"] == "manual/"
+
+
 def test_collectstatic_replaces_a_newer_copy(settings, tmp_path, style_sheet):
     backend = {"BACKEND": "ops.staticfiles.StaticFilesStorage"}
     settings.STORAGES = {**settings.STORAGES, "staticfiles": backend}
