@@ -4,9 +4,9 @@
     python benchmarks/crowds.py postgresql --database postgres://user@host:port/name
 
 Prints the tables of each name given or, without one, of all but `postgresql`. It needs
-what load.py needs, makes the same project and compares the same servers. A figure is the
-median of the rounds, of which there are five. `postgresql` needs an empty database, which
-is left with the project's tables.
+what load.py needs, and makes the same project. There are five rounds, or one with --quick:
+a figure is their median, or p50 and p99 of all requests. `postgresql` needs an empty
+database, which is left with the project's tables.
 """
 
 import argparse
@@ -21,7 +21,16 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from statistics import median, quantiles
 
-from load import HEADERS, PYTHON, Server, call, make_project, print_table
+from load import (
+    HEADERS,
+    PYTHON,
+    Server,
+    call,
+    describe,
+    make_project,
+    print_table,
+    serving,
+)
 
 LARGE = 100 * 2**20  # Bytes.
 SLOW = 2**20  # Bytes per second that a slow client reads.
@@ -46,11 +55,11 @@ async def ask(port, path="/", body=0):
         return type(error).__name__, time.perf_counter() - start
 
 
-def head(method, path, body=0, connection="close"):
+def head(method, path, body=0):
     headers = {
         **HEADERS,
         "Host": "127.0.0.1",
-        "Connection": connection,
+        "Connection": "close",
         "Content-Length": body,
     }
     lines = [f"{method} {path} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items())]
@@ -65,7 +74,7 @@ async def ask_in_turn(port, count):
     return [await ask(port) for _ in range(count)]
 
 
-def describe(responses):
+def summarize(responses):
     """Return the statuses with their numbers, and milliseconds at p50 and p99."""
     statuses = Counter(status for status, _ in responses)
     times = [1000 * seconds for _, seconds in responses]
@@ -74,25 +83,16 @@ def describe(responses):
     return f"{counts} ({median(times):.0f}, {p99:.0f})"
 
 
-@contextlib.contextmanager
-def servers(project, names, workers, **env):
-    with contextlib.ExitStack() as stack:
-        yield {
-            name: stack.enter_context(Server(project, name, workers, **env))
-            for name in names
-        }
-
-
 def bursts(project, rounds):
     """100 requests at once of a view that waits 20 ms, on two workers."""
     names = "serve.py", "gunicorn, 32 threads", "granian, 32 threads"
     responses = defaultdict(list)
-    with servers(project, names, 2) as running:
+    with serving(project, names, 2) as servers:
         for _, name in itertools.product(range(5 * rounds), names):
-            port = running[name].port
+            port = servers[name].port
             responses[name] += asyncio.run(ask_together(port, 100, "/wait/20/"))
             time.sleep(0.3)
-    rows = {name: [describe(responses[name])] for name in names}
+    rows = {name: [summarize(responses[name])] for name in names}
     print_table("bursts of 100", ["waits 20 ms"], rows)
 
 
@@ -100,13 +100,13 @@ def async_views(project, rounds):
     """1,000 requests at once of an async view that waits a second, on one worker."""
     names = "serve.py", "uvicorn, stock ASGI"
     runs = defaultdict(list)
-    with servers(project, names, 1) as running:
+    with serving(project, names, 1) as servers:
         for _, name in itertools.product(range(rounds), names):
             start = time.perf_counter()
-            port = running[name].port
+            port = servers[name].port
             responses = asyncio.run(ask_together(port, 1000, "/await/1000/"))
             took = time.perf_counter() - start
-            runs[name].append((took, describe(responses), running[name].memory()))
+            runs[name].append((took, summarize(responses), servers[name].memory()))
     rows = {name: [cell(runs[name])] for name in names}
     print_table("1,000 at once", ["async view that waits 1 s"], rows)
 
@@ -132,24 +132,24 @@ def show_held(project, rounds, title, count, request):
     for name in names:
         with Server(project, name, 1) as server:
             opened, pages = asyncio.run(hold(server.port, count, request, rounds))
-            rows[name] = [f"{opened}", describe(pages), f"{server.memory():.0f} MiB"]
+            rows[name] = [f"{opened}", summarize(pages), f"{server.memory():.0f} MiB"]
     print_table(title, ["open", "home page", "memory"], rows)
 
 
 async def hold(port, count, request, rounds):
     """Open connections; return how many stay open, and what others get meanwhile."""
-    async with contextlib.AsyncExitStack() as stack:
-        readers = []
+    readers = []
+    with contextlib.ExitStack() as stack:
         for _ in range(count):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             stack.callback(writer.close)
             writer.write(request)
             readers.append(reader)
-        opened = count
         if request:
             heads = await asyncio.gather(*(reader.readline() for reader in readers))
-            opened = sum(b" 200 " in line for line in heads)
-        return opened, await ask_in_turn(port, 40 * rounds)
+            readers = [r for r, line in zip(readers, heads) if b" 200 " in line]
+        pages = await ask_in_turn(port, 40 * rounds)
+        return sum(not reader.at_eof() for reader in readers), pages
 
 
 def transfers(project, rounds):
@@ -210,12 +210,11 @@ def watch_memory(server):
 
 
 def postgresql(project, rounds, url):
-    """300 clients, two workers, and the pool of database connections at its default."""
+    """32 to 300 clients, two workers, and the pool of connections at its default size."""
     names = "serve.py", "gunicorn, 32 threads"
     env = {"DATABASE_URL": url}
-    call(
-        project / PYTHON, *("manage.py", "migrate", "--run-syncdb"), cwd=project, **env
-    )
+    command = ("manage.py", "migrate", "--run-syncdb")
+    call(project / PYTHON, *command, cwd=project, **env)
     paths = {
         "a query": "/read/",
         "a query, then a call of 1 s": "/query-and-wait/1000/",
@@ -223,22 +222,14 @@ def postgresql(project, rounds, url):
     }
     for clients in (32, 100, 300):
         runs = defaultdict(list)
-        with servers(project, names, 2, **env) as running:
-            turns = itertools.product(range(rounds), paths, names)
-            for _, what, name in turns:
-                seconds = 10 if "call" in what else 2
-                runs[name, what].append(
-                    running[name].ask(paths[what], clients, seconds)
-                )
-        rows = {
-            name: [
-                f"**{median(run.rate for run in runs[name, what]):.0f}** "
-                f"({median(run.p99 for run in runs[name, what]):.0f}), "
-                f"{sum(run.failed for run in runs[name, what])} failed"
-                for what in paths
-            ]
-            for name in names
-        }
+        turns = itertools.product(range(rounds), paths, names)
+        for _, what, name in turns:
+            # A server goes on with the requests of clients that have left, so each run
+            # has a new one.
+            with Server(project, name, 2, **env) as server:
+                server.ask("/", 32, 3)  # Meanwhile, the second worker has started.
+                runs[name, what].append(server.ask(paths[what], clients, 10))
+        rows = {name: [describe(runs[name, what]) for what in paths] for name in names}
         print_table(f"{clients} clients, PostgreSQL", paths, rows)
 
 

@@ -3,7 +3,7 @@
     python benchmarks/load.py [--quick] [lane] [peers] [waits] [beside]
                               [sqlite] [start]
 
-Prints the tables of each name given or, without one, of all: about ten minutes, or
+Prints the tables of each name given or, without one, of all: about twenty-five minutes, or
 two with --quick, which takes one round and tells no more than whether it works.
 Needs Linux, cookiecutter, uv and wrk.
 
@@ -137,10 +137,18 @@ class Server:
         """Return the seconds of CPU that its processes have used."""
         # https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
         fields = [text.rpartition(")")[2].split() for text in self.read("stat")]
-        ticks = sum(
-            int(utime) + int(stime) for utime, stime in (f[11:13] for f in fields)
-        )
+        ticks = sum(int(words[11]) + int(words[12]) for words in fields)
         return ticks / os.sysconf("SC_CLK_TCK")
+
+
+@contextlib.contextmanager
+def serving(project, names, workers, **env):
+    """Yield the Server of each name; all are up at once."""
+    with contextlib.ExitStack() as stack:
+        yield {
+            name: stack.enter_context(Server(project, name, workers, **env))
+            for name in names
+        }
 
 
 def make_project(folder):
@@ -228,10 +236,7 @@ def beside(project, rounds):
         "16 at a time, beside 64 that wait 200 ms": (16, "/wait/200/", 64),
     }
     runs = defaultdict(list)
-    with contextlib.ExitStack() as stack, ThreadPoolExecutor() as pool:
-        servers = {
-            name: stack.enter_context(Server(project, name, 2)) for name in names
-        }
+    with serving(project, names, 2) as servers, ThreadPoolExecutor() as pool:
         for _, case, name in itertools.product(range(rounds), cases, names):
             clients, path, others = cases[case]
             slow = pool.submit(servers[name].ask, path, others, 3)
@@ -285,10 +290,7 @@ def compare(project, names, workers, asked, concurrencies, rounds):
     """Ask the servers in turns; print what they did, and what the first one leads by."""
     runs = defaultdict(list)
     cpu = defaultdict(float)
-    with contextlib.ExitStack() as stack:
-        servers = {
-            name: stack.enter_context(Server(project, name, workers)) for name in names
-        }
+    with serving(project, names, workers) as servers:
         for server, path in itertools.product(servers.values(), asked.values()):
             server.ask(path, 32, 1)  # It warms up.
         turns = itertools.product(range(rounds), concurrencies, asked, names)

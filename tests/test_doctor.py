@@ -44,9 +44,8 @@ def site(released, postgresql, redis, tmp_path_factory):
         def manage(*command, **changes):
             return run(folder, "manage.py", *command, env={**env, **changes})
 
-        for command in (["migrate"],):
-            status, output = manage(*command)
-            assert status == 0, output
+        status, output = manage("migrate")
+        assert status == 0, output
         for command in (["manage.py", "ox_worker"], ["scripts/serve.py"]):
             command = [python_of(folder), *command]
             server = Server(command, folder, {**os.environ, **env})

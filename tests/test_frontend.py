@@ -27,7 +27,7 @@ def test_htmx_updates_a_part_of_the_page(bake, tmp_path, chromium, serve):
         chromium.find_element(By.XPATH, "//button[.='Count']").click()
 
         wait_until(
-            lambda: chromium.find_element(By.ID, "count").text == "1",
+            lambda: chromium.find_elements(By.XPATH, "//*[@id='count'][.='1']"),
             lambda: f"It does not count:\n{visitor.text}",
         )
         visitor.check_page()

@@ -51,7 +51,17 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 PRE_GEN_HOOK = (TEMPLATE / "hooks" / "pre_gen_project.py").read_text("utf-8")
 
 FRAGMENTS = {
-    "Jinja": ["{{", "}}", "{%", "%}", "{#", "#}", "#:", "{% raw %}", "{{ 7 * 7 }}"],
+    "Jinja": [
+        "{{",
+        "}}",
+        "{%",
+        "%}",
+        "{#",
+        "#}",
+        "#:",
+        "{% set a = 1 %}",
+        "{{ 7 * 7 }}",
+    ],
     "TOML": ['"', '"""', "'", "'''", "\\u0041", "\\", "[table]", "a = 1", ","],
     "YAML": [": ", " #", "- ", "&a", "*a", "!!str", "---", "...", "| ", "? ", "@", "~"],
     "Markdown": [

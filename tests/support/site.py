@@ -91,6 +91,7 @@ def in_development(folder):
 
         yield Site(address[0], folder, {}, mail=output, log=output)
     finally:
+        print(server.output)  # pytest shows it if the test failed.
         server.stop()
 
 
@@ -129,9 +130,8 @@ def in_production(folder, processes=1, **env):
             server.wait_until_up(f"http://localhost:{port}/livez")
         try:
             yield site
-        except BaseException:
-            print(log())
-            raise
+        finally:
+            print(log())  # pytest shows it if the test failed.
 
 
 def assert_home_and_admin_are_styled(address):
