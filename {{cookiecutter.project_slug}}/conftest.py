@@ -1,6 +1,6 @@
 """The fixtures of all tests, those of new apps too."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from inspect import iscoroutinefunction
 
 import pytest
@@ -8,6 +8,7 @@ from asgiref.sync import async_to_sync
 from django.contrib.auth import get_user_model
 from django.db import connections
 from django.db.models import Model
+from django.test import override_settings
 
 PASSWORD = "correct horse battery"
 
@@ -36,14 +37,18 @@ def ada(db: None) -> Model:
     return user
 
 
-@pytest.fixture(autouse=True)
-def fast_password_hasher(settings):
-    """Hash passwords without the delay that makes a hash secure."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
-@pytest.fixture(autouse=True)
-def immediate_tasks(settings):
-    """Run tasks when they are enqueued; the tests have no worker."""
-    backend = "django.tasks.backends.immediate.ImmediateBackend"
-    settings.TASKS = {"default": {"BACKEND": backend}}
+@pytest.fixture(scope="session", autouse=True)
+def settings_of_tests() -> Iterator[None]:
+    """Change settings for all tests. A test changes others by the fixture `settings`."""
+    with override_settings(
+        # Without the delay that makes a hash secure.
+        PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
+        # Tasks run when they are enqueued, since the tests have no worker.
+        TASKS={
+            "default": {"BACKEND": "django.tasks.backends.immediate.ImmediateBackend"}
+        },
+        # Each of many handlers would scan the collected static files.
+        # https://whitenoise.readthedocs.io/en/stable/django.html#whitenoise-makes-my-tests-run-slow
+        WHITENOISE_AUTOREFRESH=True,
+    ):
+        yield
