@@ -445,9 +445,20 @@ def test_reason_is_shown_when_uv_cannot_download_python(clone, machine, old_pyth
     status, lines = machine.bootstraps(clone, old_python)
     assert status == 1
     assert any("Python downloads are set to 'never'" in line for line in lines)
-    assert lines[-2].startswith("This project needs Python 3.12 or newer. None was")
+    assert lines[-2] == bootstrap.NO_PYTHON
     assert lines[-1] == "Run it again: python scripts/bootstrap.py"
     assert not (clone / ".venv").exists()
+
+
+def test_python_is_named_when_there_is_no_network_to_download_it(
+    clone, machine, old_python
+):
+    error = "error: error sending request for url (https://example.com/python.tar.gz)"
+    machine.has("uv", f'[ "$1" = venv ] && echo "{error}" && exit 1; exec "{UV}" "$@"')
+    machine.has("python", old_python)
+    status, lines = machine.bootstraps(clone, old_python)
+    assert status == 1
+    assert lines[-3:-1] == [f"  | {error}", bootstrap.NO_PYTHON]
 
 
 def python_without_pip(python, folder):
@@ -716,6 +727,26 @@ def test_failed_migration_is_reported(clone, machine, new_python):
         "  | no such table",
         "The database could not be migrated, for the reason above.",
     ]
+
+
+@pytest.mark.slow
+def test_postgresql_that_is_not_up_is_explained(workspace, closed_port):
+    url = f"postgres://ada@127.0.0.1:{closed_port}/night"
+    with (workspace / ".env").open("a", encoding="utf-8") as file:
+        file.write(f"\nDATABASE_URL={url}\n")
+    done = subprocess.run(
+        [sys.executable, "scripts/bootstrap.py"],
+        cwd=workspace,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 1
+    *_, reason, _, _, _, sentence, again = done.stdout.splitlines()
+    assert reason.endswith("failed: Connection refused")
+    assert sentence.startswith("The database of DATABASE_URL in .env cannot be used")
+    assert again == "Run it again: python scripts/bootstrap.py"
+    assert "Traceback" not in done.stdout
 
 
 def test_minimum_python_is_the_one_of_pyproject(bake):

@@ -129,7 +129,7 @@ def main():
         print("Interrupted. What is done is kept.", flush=True)
         return INTERRUPTED
     except SetupError as error:
-        for line in error.output.splitlines()[-8:]:
+        for line in last_lines(error.output):
             print(f"  | {line}")
         print(error, flush=True)
         return 1
@@ -390,8 +390,22 @@ def run(*command, error, env=ENVIRONMENT, stderr=subprocess.STDOUT):
     )
     if done.returncode:
         known = (s for p, s in KNOWN_ERRORS.items() if re.search(p, done.stdout))
-        raise SetupError(next(known, error), done.stdout)
+        sentence = next(known, error)
+        if error == NO_PYTHON and sentence == NO_NETWORK:
+            sentence = NO_PYTHON  # It can be installed without uv.
+        raise SetupError(sentence, done.stdout)
     return done.stdout.strip()
+
+
+def last_lines(output):
+    """Return the last lines that a failed command printed, without tracebacks.
+
+    What is left of a traceback is the exception. Repeated warnings are given once.
+    """
+    if "Traceback (most recent call last):" in output:
+        noise = r"^(Traceback|The above exception|During handling| ).*|^[0-9:]{8} "
+        output = re.sub(noise, "", output, flags=re.MULTILINE)
+    return list(dict.fromkeys(filter(None, output.splitlines())))[-8:]
 
 
 def output_of(*command):
