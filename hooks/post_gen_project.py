@@ -103,7 +103,6 @@ GIT_SETTINGS = (
 
 
 def main():
-    delete_what_was_not_chosen()
     if is_scratch():
         return
     # A Windows console may not support every character of a name.
@@ -266,6 +265,12 @@ def git(environment, *command):
     return (done.stdout.strip() or "it failed") if done.returncode else ""
 
 
+try:
+    delete_what_was_not_chosen()
+except (KeyError, OSError) as error:
+    sys.exit(
+        f"No project is made, because files of other answers cannot be deleted ({error!r})."
+    )
 try:
     main()
 except KeyboardInterrupt:

@@ -57,6 +57,14 @@ locale manage media node_modules ops package pages scripts server static staticf
 templates tests vite
 """
 
+# Of Debian and of the programs that a server has: https://wiki.debian.org/SystemGroups
+SYSTEM_ACCOUNTS = """
+adm audio avahi backup bin caddy cdrom crontab daemon dialout dip disk fax floppy games
+gnats input irc kmem kvm list lp lpadmin mail man messagebus mysql netdev news nginx
+nobody nogroup operator plugdev polkitd postgres proxy render root rtkit sasl shadow src
+sshd staff sudo sync sys tape tcpdump tss tty users utmp uucp uuidd video voice
+"""
+
 # Names that an import, an installation or a file system would confuse with the slug.
 TAKEN = {
     "a Python keyword": keyword.kwlist,
@@ -67,6 +75,8 @@ TAKEN = {
     ],
     "a package that the project uses": PACKAGES.split(),
     "a folder or file of the project": FOLDERS_AND_FILES.split(),
+    # The deployment guide makes a Linux user and group with this name.
+    "a user or group of Linux": SYSTEM_ACCOUNTS.split(),
     "a device on Windows": [
         *("aux", "con", "nul", "prn"),
         *(f"{port}{number}" for port in ("com", "lpt") for number in range(10)),
@@ -95,8 +105,10 @@ def slug_error(slug):
         )
     if len(slug) > LONGEST_SLUG:
         return f"which is longer than {LONGEST_SLUG} characters"
+    # Package indexes take repeated separators for one.
+    name = slug.replace("__", "_")
     for owner, names in TAKEN.items():
-        if slug in names:
+        if name in names:
             return f"the name of {owner}"
     return None
 

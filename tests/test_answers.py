@@ -4,7 +4,6 @@ import ast
 import importlib.metadata
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -19,6 +18,7 @@ from support.template import (
     QUESTIONS,
     TEMPLATE,
     assigned,
+    copy_template,
     render,
 )
 
@@ -46,6 +46,9 @@ REJECTED = [
     ("project_slug", "annotationlib"),
     ("project_slug", "django"),
     ("project_slug", "uvicorn"),
+    ("project_slug", "django__environ"),
+    ("project_slug", "news"),
+    ("project_slug", "users"),
     ("project_slug", "allauth"),
     ("project_slug", "rest_framework"),
     ("project_slug", "accounts"),
@@ -188,15 +191,17 @@ def test_names_of_the_installed_packages_are_taken(project):
         names |= {
             top.partition(".")[0] for top in tops if not top.endswith(("-info", ".pth"))
         }
-    assert slugs(names) - {"py"} <= set(assigned(PRE_GEN_HOOK, "PACKAGES").split())
+    missing = slugs(names) - {"py"} - {*assigned(PRE_GEN_HOOK, "PACKAGES").split()}
+    assert not missing, f"Add to PACKAGES in hooks/pre_gen_project.py: {missing}"
 
 
 def test_names_of_the_folders_and_files_are_taken(bake):
     project = bake()
     # On Windows and macOS, Dockerfile and dockerfile are the same.
     names = slugs(path.stem.lower() for path in project.iterdir())
-    taken = set(assigned(PRE_GEN_HOOK, "FOLDERS_AND_FILES").split())
-    assert names - {project.name, "readme", "pyproject"} <= taken
+    taken = {*assigned(PRE_GEN_HOOK, "FOLDERS_AND_FILES").split()}
+    missing = names - taken - {project.name, "readme", "pyproject"}
+    assert not missing, f"Add to FOLDERS_AND_FILES in the same file: {missing}"
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
@@ -267,9 +272,7 @@ def test_typed_answer_that_an_update_would_render_is_rejected(tmp_path, code):
 def test_template_with_windows_line_endings_makes_a_project(
     cookies, tmp_path, monkeypatch
 ):
-    fork = tmp_path / "fork"
-    ignored = shutil.ignore_patterns(".git", ".*_cache", "__pycache__", "node_modules")
-    shutil.copytree(TEMPLATE, fork, ignore=ignored)
+    fork = copy_template(tmp_path / "fork")
     for path in fork.rglob("*"):
         if path.is_file() and b"\0" not in path.read_bytes():
             path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))

@@ -23,7 +23,7 @@ import pytest
 from support.markdown import blocks
 from support.project import python_of
 from support.server import Handler, wait_until
-from support.template import DEFAULTS, TEMPLATE, TREE
+from support.template import DEFAULTS, TEMPLATE, TREE, copy_template
 from support.tools import need
 from uv import find_uv_bin
 
@@ -1274,11 +1274,7 @@ def test_interrupted_hook_keeps_the_project_and_names_the_next_command(
 
 
 def test_cruft_gets_only_the_files(generate, tmp_path):
-    template = tmp_path / "template"
-    ignored = shutil.ignore_patterns(
-        ".git", ".venv", ".*_cache", "__pycache__", "node_modules"
-    )
-    shutil.copytree(TEMPLATE, template, ignore=ignored)
+    template = copy_template(tmp_path / "template")
     git(template, "init", "--quiet", "--initial-branch=main")
     git(template, "add", "--all")
     git(template, "commit", "--quiet", "--message=Template")

@@ -2,12 +2,11 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 
 import pytest
-from support.template import CHOICES, CONTEXT, TEMPLATE
+from support.template import CHOICES, CONTEXT, copy_template
 
 pytestmark = pytest.mark.slow
 
@@ -17,8 +16,7 @@ QUESTION = next(question for question in CHOICES if len(CHOICES[question]) > 2)
 @pytest.fixture
 def fork(tmp_path):
     """Return a copy of the template."""
-    ignored = shutil.ignore_patterns(".git", ".*_cache", "__pycache__", "node_modules")
-    return shutil.copytree(TEMPLATE, tmp_path / "fork", ignore=ignored)
+    return copy_template(tmp_path / "fork")
 
 
 def change_answers(fork, change):
@@ -85,3 +83,19 @@ def test_retired_answer_fails_one_test_that_says_what_is_left(fork):
     assert f"the label {retired!r} in __prompts__ of cookiecutter.json" in why
     assert f"{retired!r} in README.md" in why
     assert CONTEXT["__prompts__"][QUESTION][retired]
+
+
+def test_question_that_is_left_in_paths_makes_no_project(fork, cookies, capfd):
+    hook = fork / "hooks" / "post_gen_project.py"
+    text = hook.read_text("utf-8")
+    assert text.count("PATHS = {\n") == 1
+    hook.write_text(text.replace("PATHS = {", 'PATHS = {\n    "retired": {},'), "utf-8")
+
+    result = cookies.bake(template=str(fork))
+
+    assert result.exit_code
+    assert not result.project_path
+    assert capfd.readouterr().err.splitlines()[0] == (
+        "No project is made, because files of other answers cannot be deleted "
+        "(KeyError('retired'))."
+    )

@@ -3,14 +3,13 @@
 import ast
 import fnmatch
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
 
 import pytest
 import yaml
-from support.template import CONTEXT, SOURCES, TEMPLATE, TREE, sources
+from support.template import CONTEXT, SOURCES, TEMPLATE, TREE, copy_template, sources
 
 
 def is_cache(name):
@@ -66,10 +65,7 @@ def test_every_pattern_of_files_that_are_not_rendered_matches_a_file():
 
 
 def test_caches_in_the_template_are_not_copied_to_a_project(cookies, tmp_path):
-    fork = tmp_path / "fork"
-    shutil.copytree(
-        TEMPLATE, fork, ignore=shutil.ignore_patterns(".git", "node_modules")
-    )
+    fork = copy_template(tmp_path / "fork")
     for name in (".ruff_cache/0.17/1", "pages/__pycache__/views.cpython-313.pyc"):
         file = fork / TREE.name / name
         file.parent.mkdir(parents=True, exist_ok=True)

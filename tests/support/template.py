@@ -4,6 +4,7 @@ import ast
 import itertools
 import json
 import os
+import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -91,6 +92,19 @@ def sources(*suffixes):
         for path in SOURCES
         if path.name.endswith(suffixes)
     ]
+
+
+def copy_template(folder):
+    """Copy the template, without git's files and what tools leave; return the copy."""
+    ignored = (
+        ".git",
+        ".venv",
+        ".*_cache",
+        ".hypothesis",
+        "__pycache__",
+        "node_modules",
+    )
+    return shutil.copytree(TEMPLATE, folder, ignore=shutil.ignore_patterns(*ignored))
 
 
 def publish(folder, history=False):
