@@ -142,12 +142,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(project, names, workers, **env):
+def serving(project, names, workers):
     """Yield the Server of each name; all are up at once."""
     with contextlib.ExitStack() as stack:
         yield {
-            name: stack.enter_context(Server(project, name, workers, **env))
-            for name in names
+            name: stack.enter_context(Server(project, name, workers)) for name in names
         }
 
 
