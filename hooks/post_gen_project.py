@@ -27,7 +27,8 @@ PATHS = {
             "api/problems.py",
             "api/schemas.py",
             "api/v1.py",
-            "tests/api",
+            "tests/api/__init__.py",
+            "tests/api/test_api.py",
         ),
         "drf": (
             "api/__init__.py",
@@ -39,7 +40,9 @@ PATHS = {
             "api/urls.py",
             "api/views.py",
             "templates/drf_spectacular",
-            "tests/api",
+            "tests/api/__init__.py",
+            "tests/api/test_api.py",
+            "tests/api/test_exceptions.py",
         ),
     },
     "frontend": {

@@ -10,6 +10,7 @@ import sys
 import time
 
 import pytest
+import requests
 from support.load import under_load
 from support.project import copy_project, python_of, run
 from support.server import fetch, free_port, wait_until
@@ -154,6 +155,23 @@ def test_sighup_reads_the_env_file_again(released, tmp_path, site):
     wait_until_workers(server, started=2, ended=1)
 
     assert fetch(f"http://127.0.0.1:{port}/", visitor)[0] == 200
+
+
+def test_sighup_trusts_the_proxies_of_the_new_env_file(released, tmp_path, site):
+    folder = copy_project(released, tmp_path)
+    env = folder / ".env"
+    env.write_text("FORWARDED_ALLOW_IPS=127.0.0.1\n", "utf-8")
+    without = {name: ENV[name] for name in ENV if name != "FORWARDED_ALLOW_IPS"}
+    server, port = site(folder, without, WEB_CONCURRENCY="1")
+    assert fetch(f"http://127.0.0.1:{port}/", PROXY)[0] == 200
+
+    env.write_text("FORWARDED_ALLOW_IPS=192.0.2.1\n", "utf-8")
+    server.process.send_signal(signal.SIGHUP)
+    wait_until_workers(server, started=2, ended=1)
+
+    url = f"http://127.0.0.1:{port}/"
+    response = requests.get(url, headers=PROXY, allow_redirects=False)
+    assert response.headers["Location"] == "https://localhost/"
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """
 Errors as problem details: https://www.rfc-editor.org/rfc/rfc9457
 
-Every error of the API has the content type application/problem+json.
+Errors of the API have the content type application/problem+json, except for requests that
+are rejected before, for example because of their Host header.
 """
 
 import json

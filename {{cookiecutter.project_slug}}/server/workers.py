@@ -2,8 +2,8 @@
 The worker processes of scripts/serve.py: uvicorn's supervisor and servers.
 
 SIGTERM: stop accepting connections, finish the requests in flight, exit. SIGHUP: load new
-code and a new .env, in one worker after the other; no request is lost. Send both to the
-supervisor, not to its workers.
+code and a new .env, in one worker after the other; no request is lost. HOST, PORT and
+WEB_CONCURRENCY are those of the start. Send both to the supervisor, not to its workers.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from typing import Any
 
 from uvicorn import Config, Server
 from uvicorn.config import STARTUP_FAILURE
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
@@ -58,7 +59,7 @@ def main() -> None:
         loop="auto" if os.name == "posix" else "asyncio:SelectorEventLoop",
         http=Connection,
         workers=settings.WEB_CONCURRENCY or count_cpus(),
-        forwarded_allow_ips=settings.FORWARDED_ALLOW_IPS,
+        proxy_headers=False,  # load_application() adds them.
         server_header=False,
         timeout_keep_alive=TIMEOUT_KEEP_ALIVE,
         timeout_graceful_shutdown=TIMEOUT_GRACEFUL_SHUTDOWN,
@@ -68,7 +69,12 @@ def main() -> None:
 
 
 def load_application() -> Any:
-    """Return the ASGI application; end the process if the configuration is unsafe."""
+    """
+    Return the ASGI application behind uvicorn's middleware for proxies.
+
+    End the process if the configuration is unsafe. Unlike the Config, which workers get
+    from their supervisor, it is loaded anew in each worker.
+    """
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", SETTINGS)
     try:
         asgi = import_module(SETTINGS.replace(".settings", ".asgi"))
@@ -85,7 +91,8 @@ def load_application() -> Any:
     except SystemExit as error:
         print(error, file=sys.stderr, flush=True)
         sys.exit(STARTUP_FAILURE)
-    return asgi.application
+    settings = import_module(SETTINGS)
+    return ProxyHeadersMiddleware(asgi.application, settings.FORWARDED_ALLOW_IPS)
 
 
 def raise_file_limit() -> None:

@@ -242,9 +242,12 @@ if DATABASE["ENGINE"].endswith(("postgresql", "postgis")):
     if DATABASE["OPTIONS"].get("sslmode") == "require":
         # In libpq, "require" encrypts but does not verify the server's certificate.
         DATABASE["OPTIONS"]["sslmode"] = "verify-full"
-        DATABASE["OPTIONS"].setdefault(
-            "sslrootcert", ssl.get_default_verify_paths().cafile or "system"
+        # A Python that uv has downloaded does not know the file of Debian and Ubuntu.
+        debian = Path("/etc/ssl/certs/ca-certificates.crt")
+        cafile = ssl.get_default_verify_paths().cafile or (
+            str(debian) if debian.exists() else "system"
         )
+        DATABASE["OPTIONS"].setdefault("sslrootcert", cafile)
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

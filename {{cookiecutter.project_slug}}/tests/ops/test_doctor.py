@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from django.core import signing
 from django.core.management import CommandError, call_command
+from django_ox.backend import OxBackend
 
 from ops.management.commands import doctor
 
@@ -61,6 +62,15 @@ def test_missing_worker_is_reported(run, settings):
 
     assert "start `manage.py ox_worker`" in output
     assert "1 of 8 checks failed." in output
+
+
+def test_worker_is_not_checked_if_the_queue_keeps_no_results(
+    run, settings, monkeypatch
+):
+    settings.TASKS = {"default": {"BACKEND": "django_ox.backend.OxBackend"}}
+    monkeypatch.setattr(OxBackend, "supports_get_result", False)
+
+    assert "not checked: the queue keeps no results" in run()
 
 
 def test_message_is_sent(run, settings, mailoutbox):
