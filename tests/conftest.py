@@ -145,6 +145,20 @@ def released(project, shared_folder):
 
 
 @pytest.fixture
+def use_mypy_cache(shared_folder, monkeypatch):
+    """
+    Return a function that selects the cache of mypy for projects with an API.
+
+    APIs have different plugins, and mypy uses no cache that others have written.
+    """
+
+    def use_mypy_cache(api):
+        monkeypatch.setenv("MYPY_CACHE_DIR", str(shared_folder / f"mypy-{api}"))
+
+    return use_mypy_cache
+
+
+@pytest.fixture
 def serve():
     """
     Return a function that starts a server, which is stopped when the test ends.

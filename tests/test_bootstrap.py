@@ -453,12 +453,17 @@ def test_reason_is_shown_when_uv_cannot_download_python(clone, machine, old_pyth
 def test_python_is_named_when_there_is_no_network_to_download_it(
     clone, machine, old_python
 ):
-    error = "error: error sending request for url (https://example.com/python.tar.gz)"
-    machine.has("uv", f'[ "$1" = venv ] && echo "{error}" && exit 1; exec "{UV}" "$@"')
+    # As uv 0.13 says it.
+    error = (
+        "cause: Failed to download https://example.com/cpython-3.13.tar.gz",
+        "cause: error sending request for url (https://example.com/cpython-3.13.tar.gz)",
+    )
+    venv = "; ".join(f'echo "{line}"' for line in error)
+    machine.has("uv", f'[ "$1" = venv ] && {{ {venv}; exit 1; }}; exec "{UV}" "$@"')
     machine.has("python", old_python)
     status, lines = machine.bootstraps(clone, old_python)
     assert status == 1
-    assert lines[-3:-1] == [f"  | {error}", bootstrap.NO_PYTHON]
+    assert lines[-4:-1] == [*(f"  | {line}" for line in error), bootstrap.NO_PYTHON]
 
 
 def python_without_pip(python, folder):

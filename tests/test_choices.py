@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -268,7 +269,7 @@ def test_file_is_valid_with_every_combination_of_answers(path):
     ids=lambda value: label(value) if isinstance(value, dict) else "",
 )
 def test_project_is_checked_and_served(
-    bake, serve, postgresql, shared_folder, tmp_path, answers, python
+    bake, serve, postgresql, use_mypy_cache, tmp_path, answers, python
 ):
     project = tmp_path / DEFAULTS["project_slug"]
     shutil.copytree(bake(**answers), project)
@@ -289,22 +290,26 @@ def test_project_is_checked_and_served(
         check=True,
     )
 
-    # Other plugins of mypy would not use what is cached for these.
-    env = {**STRICT, "MYPY_CACHE_DIR": f"{shared_folder}/mypy-{answers['api']}"}
+    use_mypy_cache(answers["api"])
     for command in (["scripts/check.py", *STEPS], ["-m", "pytest", "-q"]):
-        status, output = run(project, *command, env=env)
+        status, output = run(project, *command, env=STRICT)
         assert status == 0, output
 
     with in_development(project) as site:
         assert_home_and_admin_are_styled(site.origin)
     port = free_port()
-    serve(
+    server = serve(
         [python_of(project), "scripts/serve.py"],
         cwd=project,
-        env={**PRODUCTION, "PORT": str(port), "WEB_CONCURRENCY": "2"},
+        env={**PRODUCTION, "PORT": str(port), "WEB_CONCURRENCY": "1"},
         url=f"http://127.0.0.1:{port}/livez",
     )
     for path in ("/", "/admin/"):
         assert fetch(f"http://localhost:{port}{path}", HTTPS)[0] == 200
     status, _, _ = fetch(f"http://localhost:{port}/api/v1/me/", HTTPS)
     assert status == (404 if answers["api"] == "none" else 401)
+
+    # `systemctl reload` sends it.
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for_output("Received SIGHUP")
+    server.wait_until_up(f"http://127.0.0.1:{port}/livez")

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from pathlib import Path
 
 import pytest
 from support.project import python_of, run, uvicorn
@@ -234,6 +235,19 @@ def test_database_over_a_network_has_a_pool_and_is_verified(get_settings, scheme
     options = databases["default"]["OPTIONS"]
     assert options["pool"]["max_size"] == 10
     assert options["sslmode"] == "verify-full"
+
+
+def test_authorities_of_debian_are_trusted_if_python_knows_none(get_settings):
+    file = "/etc/ssl/certs/ca-certificates.crt"
+    if not Path(file).exists():
+        pytest.skip("This is not Debian.")
+    (databases,) = get_settings(
+        "DATABASES",
+        DATABASE_URL="postgres://u@db.example.com/name?sslmode=require",
+        SSL_CERT_FILE="/nowhere",
+    )
+
+    assert databases["default"]["OPTIONS"]["sslrootcert"] == file
 
 
 def test_options_of_the_database_are_used(get_settings):

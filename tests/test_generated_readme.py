@@ -180,11 +180,8 @@ TESTED_ELSEWHERE = ("Keep the packages safe", "Update it from its template")
 
 
 @pytest.mark.parametrize("api", CHOICES["api"])
-def test_every_block_works_as_written(
-    bake, serve, shared_folder, tmp_path, monkeypatch, api
-):
-    # As in test_choices.py.
-    monkeypatch.setenv("MYPY_CACHE_DIR", f"{shared_folder}/mypy-{api}")
+def test_every_block_works_as_written(bake, serve, use_mypy_cache, tmp_path, api):
+    use_mypy_cache(api)
     project = tmp_path / "walk"
     shutil.copytree(
         bake(project_slug="walk", api=api),

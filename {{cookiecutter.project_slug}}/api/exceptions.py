@@ -13,7 +13,6 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     """Return the response to an error, or None for an error that is not expected."""
     response = views.exception_handler(error, context)
     if response is not None:
-        members: dict[str, Any]
         if isinstance(error, ValidationError) or set(response.data) != {"detail"}:
             members = {"errors": list(flatten(response.data))}
         else:
@@ -31,9 +30,8 @@ def flatten(details: Any, pointer: str = "#") -> Iterator[dict[str, str]]:
             yield from flatten(each, pointer if is_whole else f"{pointer}/{name}")
     elif isinstance(details, list):
         for index, each in enumerate(details):
-            is_item = isinstance(
-                each, dict
-            )  # Of a list; otherwise, the text of an error.
+            # A dict has the errors of an item, a text is an error of the list itself.
+            is_item = isinstance(each, dict)
             yield from flatten(each, f"{pointer}/{index}" if is_item else pointer)
     else:
         yield {"detail": str(details), "pointer": pointer}

@@ -74,17 +74,6 @@ NO_DATABASE = (
     "it, or delete DATABASE_URL from .env to use SQLite."
     #: endif
 )
-AT_WORK = "Another bootstrap.py is setting up this project: wait until it has finished."
-DISK_FULL = "The disk is full: free some space, and run this again."
-# Patterns in the output of uv and pip, and what they mean. The first match counts.
-KNOWN_ERRORS = {
-    "[Nn]o space left on device|not enough space on the disk": DISK_FULL,
-    "invalid peer certificate": NO_TRUST,
-    "error sending request|timed out|NewConnectionError|ConnectTimeout|ProxyError": (
-        NO_NETWORK
-    ),
-    "couldn't get a connection|connection to server at": NO_DATABASE,
-}
 NO_PYTHON = (
     "This project needs Python 3.12 or newer. None was found, and uv could not "
     "download one for the reason above: install it "
@@ -95,6 +84,18 @@ NO_PYTHON = (
     if sys.platform == "darwin"
     else "from your system's packages (python3.13 or python3.12)."
 )
+AT_WORK = "Another bootstrap.py is setting up this project: wait until it has finished."
+DISK_FULL = "The disk is full: free some space, and run this again."
+# Patterns in the output of uv and pip, and what they mean. The first match counts.
+KNOWN_ERRORS = {
+    "[Nn]o space left on device|not enough space on the disk": DISK_FULL,
+    "invalid peer certificate": NO_TRUST,
+    "Failed to download .*cpython": NO_PYTHON,  # Before the reason, no network.
+    "error sending request|timed out|NewConnectionError|ConnectTimeout|ProxyError": (
+        NO_NETWORK
+    ),
+    "couldn't get a connection|connection to server at": NO_DATABASE,
+}
 #: if cookiecutter.frontend == "vite"
 NO_NODE = (
     "Vite is not installed because it needs Node.js 20.19 or newer: install it from "
@@ -390,10 +391,7 @@ def run(*command, error, env=ENVIRONMENT, stderr=subprocess.STDOUT):
     )
     if done.returncode:
         known = (s for p, s in KNOWN_ERRORS.items() if re.search(p, done.stdout))
-        sentence = next(known, error)
-        if error == NO_PYTHON and sentence == NO_NETWORK:
-            sentence = NO_PYTHON  # It can be installed without uv.
-        raise SetupError(sentence, done.stdout)
+        raise SetupError(next(known, error), done.stdout)
     return done.stdout.strip()
 
 

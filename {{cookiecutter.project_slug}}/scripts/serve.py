@@ -22,14 +22,12 @@ def serve() -> None:
         sys.exit(".env.example explains what production needs.")
     settings = import_module("{{ cookiecutter.project_slug }}.settings")
     logging.config.dictConfig(settings.LOGGING)
-    linux = hasattr(os, "sched_getaffinity")
-    cpus = len(os.sched_getaffinity(0)) if linux else os.cpu_count() or 1
     uvicorn.run(
         "{{ cookiecutter.project_slug }}.asgi:application",
         host=settings.HOST,
         port=settings.PORT,
         # uvicorn has no supervisor for one worker, and a SIGHUP would end the site.
-        workers=max(2, settings.WEB_CONCURRENCY or cpus),
+        workers=max(2, settings.WEB_CONCURRENCY or os.cpu_count() or 2),
         forwarded_allow_ips=settings.FORWARDED_ALLOW_IPS,
         log_config=None,  # settings.LOGGING
         server_header=False,

@@ -72,8 +72,8 @@ def load_application() -> Any:
     """
     Return the ASGI application behind uvicorn's middleware for proxies.
 
-    End the process if the configuration is unsafe. Unlike the Config, which workers get
-    from their supervisor, it is loaded anew in each worker.
+    The process ends if the configuration is unsafe. Each new worker calls this, so that it
+    trusts the proxies of the present .env. Its Config is that of the supervisor's start.
     """
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", SETTINGS)
     try:

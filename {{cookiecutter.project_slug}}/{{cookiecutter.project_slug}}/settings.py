@@ -243,11 +243,10 @@ if DATABASE["ENGINE"].endswith(("postgresql", "postgis")):
         # In libpq, "require" encrypts but does not verify the server's certificate.
         DATABASE["OPTIONS"]["sslmode"] = "verify-full"
         # A Python that uv has downloaded does not know the file of Debian and Ubuntu.
-        debian = Path("/etc/ssl/certs/ca-certificates.crt")
-        cafile = ssl.get_default_verify_paths().cafile or (
-            str(debian) if debian.exists() else "system"
-        )
-        DATABASE["OPTIONS"].setdefault("sslrootcert", cafile)
+        cafile = ssl.get_default_verify_paths().cafile
+        if not cafile and Path("/etc/ssl/certs/ca-certificates.crt").exists():
+            cafile = "/etc/ssl/certs/ca-certificates.crt"
+        DATABASE["OPTIONS"].setdefault("sslrootcert", cafile or "system")
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
